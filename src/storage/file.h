@@ -1,0 +1,24 @@
+// Whole files: read within a limit, write so that a crash leaves the old file or the new one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lethe {
+
+/// The bytes of a regular file. Throws kNotFound, kIo, or kLimitExceeded when it is larger than
+/// `max_bytes`. Messages name the file's last path component only.
+std::string read_file(const std::string& path, int64_t max_bytes);
+
+/// Replaces `path` by the concatenated parts: temporary file in the same folder, fsync, rename,
+/// fsync of the folder. On failure (kIo: folder missing or read-only, disk full) the old file is
+/// untouched and no temporary file stays behind; only an fsync of the folder that fails comes after
+/// the replacement. A new file has the permissions that the process's umask leaves.
+void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts);
+
+/// The last component of a path: what error messages may show.
+std::string base_name(const std::string& path);
+
+}  // namespace lethe
