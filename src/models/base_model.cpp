@@ -1,0 +1,45 @@
+#include "models/base_model.h"
+
+#include <ATen/ATen.h>
+
+#include "kernels/cuda_plugin.h"
+#include "support/error.h"
+
+namespace lethe {
+
+BaseModel::BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::Device device)
+    : model_(std::move(model)), device_(device) {
+  Json spec = model_->spec().to_json();
+  spec.erase("seed");
+  spec.erase("dropout");
+  Sha256 content, names;
+  content.update(spec.dump());
+  names.update(spec.dump());
+  for (const auto& [name, tensor] : weights) {  // a map: name order
+    const std::string head =
+        lethe::str(name, '\n', dtype_name(tensor.scalar_type()), tensor.sizes(), '\n');
+    const Digest digest = sha256(tensor);
+    content.update(head).update(digest.data(), digest.size());
+    names.update(head);
+    weights_[name] = tensor.to(device_);
+  }
+  fingerprint_ = content.finish();
+  names_digest_ = names.finish();
+}
+
+c10::Device parse_device(const std::string& text) {
+  if (text == "cpu") return at::kCPU;
+  const bool numbered = text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
+                        text.find_first_not_of("0123456789", 5) == std::string::npos;
+  require(text == "cuda" || numbered, Code::kInvalidArgument, "the device \"", text,
+          "\" is none of cpu, cuda, cuda:N");
+  const int index = numbered ? std::stoi(text.substr(5)) : 0;
+  const CudaStatus& cuda = cuda_status();
+  require(cuda.loaded && cuda.device_count > 0, Code::kDevice, "the device \"", text,
+          "\" cannot be used: ", cuda.reason);
+  require(index < cuda.device_count, Code::kDevice, "the device \"", text,
+          "\" does not exist: this machine has ", cuda.device_count);
+  return c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+}  // namespace lethe

@@ -1,0 +1,41 @@
+// A base model: an architecture and pre-trained weights that never change once they are loaded.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <memory>
+
+#include "models/model.h"
+#include "storage/digest.h"
+
+namespace lethe {
+
+/// Immutable; shared by every snapshot made on it.
+class BaseModel {
+ public:
+  /// `weights`: checked, float32; moved to `device`.
+  BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::Device device);
+
+  const Model& model() const { return *model_; }
+  const std::shared_ptr<const Model>& model_ptr() const { return model_; }
+  const Weights& weights() const { return weights_; }
+  c10::Device device() const { return device_; }
+
+  /// SHA-256 over the canonical spec (without seed and dropout, which do not change what the weights
+  /// compute) and the sorted list of name, dtype, shape and content digest of every tensor.
+  const Digest& fingerprint() const { return fingerprint_; }
+  /// SHA-256 over names, dtypes and shapes alone: tells "other weights" from "another model".
+  const Digest& names_digest() const { return names_digest_; }
+
+ private:
+  std::shared_ptr<const Model> model_;
+  Weights weights_;
+  c10::Device device_;
+  Digest fingerprint_, names_digest_;
+};
+
+/// "cpu", "cuda" or "cuda:N". Loads the CUDA part when asked for; throws kInvalidArgument for other
+/// text, kDevice with the reason when the device cannot be used.
+c10::Device parse_device(const std::string& text);
+
+}  // namespace lethe

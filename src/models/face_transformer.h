@@ -1,0 +1,27 @@
+// The paper's face model, ViT-P8S8 (algorithm.md 2.1 to 2.3; Zhong & Deng 2021).
+#pragma once
+
+#include "models/model.h"
+
+namespace lethe {
+
+/// As VisionTransformer but for: patches flattened as (row, column, channel) and projected by a linear;
+/// bias-free qkv; an inner width heads * head_dim of its own; scores scaled by dim^-0.5, not
+/// head_dim^-0.5; no norm after the encoder but one on the class token ("mlp_head"), whose output is
+/// the embedding; a margin head called "loss".
+class FaceTransformer final : public Model {
+ public:
+  using Model::Model;
+  std::vector<TensorSpec> tensors() const override;
+  Weights random_weights(RandomStream stream) const override;
+  at::Tensor tokens(const Weights& weights, const at::Tensor& images) const override;
+  Transformer transformer(const Weights& weights) const override;
+  Head head(const Weights& weights) const override;
+  Weights rename(Weights weights) const override { return weights; }
+  std::vector<AdapterSite> adapter_sites() const override;
+};
+
+/// Images [B, C, S, S] to flattened patches [B, (S/P)^2, P*P*C], each in (row, column, channel) order.
+at::Tensor patchify(const at::Tensor& images, int64_t patch);
+
+}  // namespace lethe

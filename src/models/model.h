@@ -1,0 +1,73 @@
+// An architecture: pure functions of named weights. It holds no weights itself, so the base, every
+// snapshot and every training view share one object and, where equal, their tensors.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/heads.h"
+#include "models/spec.h"
+#include "models/transformer.h"
+#include "storage/safetensors.h"
+#include "support/random.h"
+
+namespace lethe {
+
+/// Name and shape of a weight, under the architecture's own state-dict names.
+struct TensorSpec {
+  std::string name;
+  std::vector<int64_t> shape;
+};
+
+/// A linear layer that may carry LoRA. `name` + ".weight" is the tensor it adapts.
+struct AdapterSite {
+  std::string name;
+  std::string layer;  ///< "fc1" or "fc2": what the spec's adapter_layers selects
+  int64_t block;
+  int64_t in, out;
+};
+
+class Model {
+ public:
+  explicit Model(ModelSpec spec) : spec_(std::move(spec)) {}
+  virtual ~Model() = default;
+
+  const ModelSpec& spec() const { return spec_; }
+
+  /// Every weight, in name order.
+  virtual std::vector<TensorSpec> tensors() const = 0;
+  /// The architecture's initialisation, float32 on the CPU.
+  virtual Weights random_weights(RandomStream stream) const = 0;
+  /// Images float32 [B, C, S, S] to tokens [B, N, D]: patches, class token first, positions added.
+  virtual at::Tensor tokens(const Weights& weights, const at::Tensor& images) const = 0;
+  virtual Transformer transformer(const Weights& weights) const = 0;
+  virtual Head head(const Weights& weights) const = 0;
+  /// Renames a checkpoint's tensors from other public namings to this architecture's own, so that
+  /// check_weights() can compare them. Unknown names stay as they are.
+  virtual Weights rename(Weights weights) const = 0;
+  /// The linears that can carry LoRA, block by block, fc1 before fc2.
+  virtual std::vector<AdapterSite> adapter_sites() const = 0;
+
+  /// Images to embeddings [B, D].
+  at::Tensor embed(const Weights& weights, const at::Tensor& images,
+                   const ForwardOptions& options = {}) const;
+  /// Throws kInvalidArgument naming the first weight that is missing, extra, misshapen or not finite.
+  void check_weights(const Weights& weights) const;
+  /// A checkpoint as this model's weights: renamed, LoRA tensors of merged checkpoints left out
+  /// (algorithm.md 2.5), float32, contiguous, checked.
+  Weights import_weights(Weights checkpoint) const;
+  /// Images must be float32 [B, C, S, S]; throws kInvalidArgument naming both shapes.
+  void check_images(at::IntArrayRef shape) const;
+
+ private:
+  ModelSpec spec_;
+};
+
+/// Architectures by name. Adding one is a file and a line in registry.cpp.
+std::vector<std::string> architecture_names();
+std::shared_ptr<const Model> make_model(const ModelSpec& spec);
+
+}  // namespace lethe

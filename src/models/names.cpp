@@ -1,0 +1,108 @@
+#include "models/names.h"
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/error.h"
+
+namespace lethe {
+namespace {
+
+using Rule = std::pair<std::string, std::string>;  // old prefix, new prefix
+
+/// Renames every tensor by the first rule whose old prefix it starts with.
+Weights rename_prefixes(Weights weights, const std::vector<Rule>& rules) {
+  Weights renamed;
+  for (auto& [name, tensor] : weights) {
+    std::string target = name;
+    for (const auto& [from, to] : rules) {
+      if (!name.starts_with(from)) continue;
+      target = to + name.substr(from.size());
+      break;
+    }
+    require(renamed.emplace(target, tensor).second, Code::kInvalidArgument, "the tensor \"", name,
+            "\" stands for \"", target, "\", which the checkpoint holds under another name too");
+  }
+  return renamed;
+}
+
+std::vector<Rule> timm_rules(int64_t depth) {
+  std::vector<Rule> rules = {{"cls_token", "class_token"},
+                             {"pos_embed", "encoder.pos_embedding"},
+                             {"patch_embed.proj.", "conv_proj."},
+                             {"norm.", "encoder.ln."},
+                             {"head.", "heads.head."}};
+  for (int64_t i = 0; i < depth; ++i) {
+    const std::string from = "blocks." + std::to_string(i) + ".";
+    const std::string to = "encoder.layers.encoder_layer_" + std::to_string(i) + ".";
+    rules.insert(rules.end(), {{from + "norm1.", to + "ln_1."},
+                               {from + "attn.qkv.weight", to + "self_attention.in_proj_weight"},
+                               {from + "attn.qkv.bias", to + "self_attention.in_proj_bias"},
+                               {from + "attn.proj.", to + "self_attention.out_proj."},
+                               {from + "norm2.", to + "ln_2."},
+                               {from + "mlp.fc1.", to + "mlp.0."},
+                               {from + "mlp.fc2.", to + "mlp.3."}});
+  }
+  return rules;
+}
+
+std::vector<Rule> hugging_face_rules(int64_t depth) {
+  std::vector<Rule> rules = {{"vit.embeddings.cls_token", "class_token"},
+                             {"vit.embeddings.position_embeddings", "encoder.pos_embedding"},
+                             {"vit.embeddings.patch_embeddings.projection.", "conv_proj."},
+                             {"vit.layernorm.", "encoder.ln."},
+                             {"classifier.", "heads.head."}};
+  for (int64_t i = 0; i < depth; ++i) {
+    const std::string from = "vit.encoder.layer." + std::to_string(i) + ".";
+    const std::string to = "encoder.layers.encoder_layer_" + std::to_string(i) + ".";
+    rules.insert(rules.end(),
+                 {{from + "layernorm_before.", to + "ln_1."},
+                  {from + "attention.attention.qkv.weight", to + "self_attention.in_proj_weight"},
+                  {from + "attention.attention.qkv.bias", to + "self_attention.in_proj_bias"},
+                  {from + "attention.output.dense.", to + "self_attention.out_proj."},
+                  {from + "layernorm_after.", to + "ln_2."},
+                  {from + "intermediate.dense.", to + "mlp.0."},
+                  {from + "output.dense.", to + "mlp.3."}});
+  }
+  return rules;
+}
+
+/// query, key and value of each layer as one "qkv"; incomplete triples stay and are reported later.
+void stack_qkv(Weights& weights, int64_t depth) {
+  for (int64_t i = 0; i < depth; ++i) {
+    const std::string layer = "vit.encoder.layer." + std::to_string(i) + ".attention.attention.";
+    for (const char* kind : {"weight", "bias"}) {
+      std::vector<at::Tensor> parts;
+      for (const char* part : {"query.", "key.", "value."}) {
+        const auto found = weights.find(layer + part + kind);
+        if (found != weights.end()) parts.push_back(found->second);
+      }
+      const bool same = parts.size() == 3 && parts[0].sizes() == parts[1].sizes() &&
+                        parts[0].sizes() == parts[2].sizes();
+      if (!same) continue;
+      for (const char* part : {"query.", "key.", "value."}) weights.erase(layer + part + kind);
+      weights[layer + "qkv." + kind] = at::cat(parts, 0);
+    }
+  }
+}
+
+}  // namespace
+
+Weights to_torchvision_names(Weights weights, int64_t depth) {
+  if (weights.count("patch_embed.proj.weight")) return rename_prefixes(std::move(weights), timm_rules(depth));
+  if (weights.count("vit.embeddings.patch_embeddings.projection.weight")) {
+    stack_qkv(weights, depth);
+    return rename_prefixes(std::move(weights), hugging_face_rules(depth));
+  }
+  std::vector<Rule> rules;
+  for (int64_t i = 0; i < depth; ++i) {
+    const std::string mlp = "encoder.layers.encoder_layer_" + std::to_string(i) + ".mlp.";
+    rules.insert(rules.end(), {{mlp + "linear_1.", mlp + "0."}, {mlp + "linear_2.", mlp + "3."}});
+  }
+  return rename_prefixes(std::move(weights), rules);
+}
+
+}  // namespace lethe

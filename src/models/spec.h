@@ -1,0 +1,48 @@
+// What a model is, before it has weights.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "support/json.h"
+
+namespace lethe {
+
+/// Values as in lethe.h (lethe_head).
+enum class HeadKind : int32_t { kLinear = 1, kCosFace = 2, kArcFace = 3 };
+
+/// The fields and their meaning are documented at lethe_model_create in lethe.h.
+struct ModelSpec {
+  std::string arch;
+  int64_t classes = 0;
+  int64_t image_size = 0;
+  int64_t channels = 3;
+  int64_t patch_size = 0;
+  int64_t dim = 0;
+  int64_t depth = 0;
+  int64_t heads = 0;
+  int64_t head_dim = 0;
+  int64_t mlp_dim = 0;
+  double dropout = 0;
+  double layer_norm_eps = 0;
+  HeadKind head = HeadKind::kLinear;
+  double head_scale = 64;
+  double head_margin = 0;
+  bool scale_by_model_dim = false;  ///< attention_scale: "dim" instead of "head_dim"
+  std::vector<std::string> adapter_layers = {"fc1", "fc2"};
+  int64_t seed = 1337;
+
+  /// The published model of that architecture: ViT-B/16 for "vit", ViT-P8S8 for "face_vit"
+  /// (algorithm.md 2.1, 2.4). Throws kNotFound naming the known ones.
+  static ModelSpec defaults(const std::string& arch);
+  /// defaults() overwritten by the given fields; "arch" is required. Throws kInvalidArgument.
+  static ModelSpec from_json(const Json& json);
+  Json to_json() const;
+
+  int64_t patches_per_side() const { return image_size / patch_size; }
+  int64_t tokens() const { return patches_per_side() * patches_per_side() + 1; }
+  double attention_scale() const;
+};
+
+}  // namespace lethe

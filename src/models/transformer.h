@@ -1,0 +1,67 @@
+// The pre-norm Transformer encoder that both image models share, as views of named weights and plain
+// functions. Shapes: x [B, N, D], heads H of width d, MLP width M.
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+namespace lethe {
+
+struct LayerNorm {
+  at::Tensor weight, bias;  ///< [D]
+  double eps;
+};
+
+struct Linear {
+  at::Tensor weight;  ///< [out, in]
+  at::Tensor bias;    ///< [out], or undefined
+};
+
+/// x += out(attention(norm1(x)));  x += fc2(gelu(fc1(norm2(x)))).
+struct Block {
+  LayerNorm norm1;
+  Linear qkv;  ///< rows: q, k, v; within each, heads in order
+  Linear out;
+  LayerNorm norm2;
+  Linear fc1, fc2;
+};
+
+/// The blocks and the norm after them. `final_norm` of the class token's row is the embedding.
+struct Transformer {
+  std::vector<Block> blocks;
+  LayerNorm final_norm;
+  int64_t heads;
+  int64_t head_dim;
+  double attention_scale;
+};
+
+/// How a forward pass runs. The two savings are exact up to rounding.
+struct ForwardOptions {
+  double dropout = 0;             ///< probability; > 0 needs a generator
+  at::Generator* generator = nullptr;
+  bool class_token_only = true;   ///< last block: keys and values for all tokens, the rest for one
+  bool fused_attention = true;
+};
+
+at::Tensor layer_norm(const at::Tensor& x, const LayerNorm& norm);
+at::Tensor linear(const at::Tensor& x, const Linear& layer);
+
+/// Inverted dropout from an explicit generator; LibTorch's own uses the process-wide one.
+at::Tensor dropout(const at::Tensor& x, const ForwardOptions& options);
+
+/// The attention branch of a block for normalised input: out(softmax(q k^T scale) v). Queries are the
+/// first `queries` tokens only (0: all).
+at::Tensor attention(const at::Tensor& normed, const Block& block, const Transformer& transformer,
+                     const ForwardOptions& options, int64_t queries = 0);
+
+/// The FFN branch of a block for normalised input.
+at::Tensor feed_forward(const at::Tensor& normed, const Block& block,
+                        const ForwardOptions& options);
+
+/// Tokens [B, N, D] to embeddings [B, D]. Differentiable in everything.
+at::Tensor encode(const at::Tensor& tokens, const Transformer& transformer,
+                  const ForwardOptions& options = {});
+
+}  // namespace lethe

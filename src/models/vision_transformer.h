@@ -1,0 +1,24 @@
+// torchvision's VisionTransformer (Dosovitskiy et al. 2021; algorithm.md 2.4).
+#pragma once
+
+#include "models/model.h"
+
+namespace lethe {
+
+/// Names: class_token, conv_proj.*, encoder.pos_embedding, encoder.layers.encoder_layer_i.{ln_1,
+/// self_attention.{in_proj_weight,in_proj_bias,out_proj}, ln_2, mlp.0, mlp.3}, encoder.ln, heads.head
+/// (head.weight alone for cosine heads). rename() understands timm, Hugging Face and torchvision's
+/// older mlp.linear_1/2.
+class VisionTransformer final : public Model {
+ public:
+  using Model::Model;
+  std::vector<TensorSpec> tensors() const override;
+  Weights random_weights(RandomStream stream) const override;
+  at::Tensor tokens(const Weights& weights, const at::Tensor& images) const override;
+  Transformer transformer(const Weights& weights) const override;
+  Head head(const Weights& weights) const override;
+  Weights rename(Weights weights) const override;
+  std::vector<AdapterSite> adapter_sites() const override;
+};
+
+}  // namespace lethe
