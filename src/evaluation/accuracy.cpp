@@ -1,0 +1,80 @@
+#include "evaluation/accuracy.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "support/error.h"
+
+namespace lethe {
+namespace {
+
+/// Calls `visit(scores [b, C], labels [b])` for consecutive batches, on the model's device.
+template <typename Visit>
+void for_each_batch(const Model& model, const Weights& weights, const Dataset& dataset,
+                    const EvaluationOptions& options, const Visit& visit) {
+  const at::NoGradGuard no_grad;
+  const Head head = model.head(weights);
+  const at::Device device = weights.begin()->second.device();
+  for (int64_t begin = 0; begin < dataset.size(); begin += options.batch) {
+    require(!options.cancelled || !options.cancelled(), Code::kCancelled,
+            "cancelled while evaluating sample ", begin, " of ", dataset.size());
+    const Batch batch =
+        dataset.batch(begin, std::min(begin + options.batch, dataset.size()));
+    const at::Tensor embeddings = model.embed(weights, batch.images.to(device), options.forward);
+    const at::Tensor labels = batch.labels.to(device);
+    visit(options.margin ? head.scores(embeddings, labels) : head.scores(embeddings), labels);
+  }
+}
+
+}  // namespace
+
+std::optional<double> ClassAccuracy::percent(const std::vector<int64_t>& classes) const {
+  int64_t right = 0, all = 0;
+  for (int64_t c : classes) {
+    right += correct.at(c);
+    all += total.at(c);
+  }
+  if (all == 0) return std::nullopt;
+  return 100.0 * static_cast<double>(right) / static_cast<double>(all);
+}
+
+std::optional<double> ClassAccuracy::percent() const {
+  std::vector<int64_t> all(correct.size());
+  for (size_t c = 0; c < all.size(); ++c) all[c] = static_cast<int64_t>(c);
+  return percent(all);
+}
+
+ClassAccuracy class_accuracy(const Model& model, const Weights& weights, const Dataset& dataset,
+                             const EvaluationOptions& options) {
+  const int64_t classes = model.spec().classes;
+  at::Tensor correct = at::zeros({classes}, at::kLong), total = at::zeros({classes}, at::kLong);
+  for_each_batch(model, weights, dataset, options,
+                 [&](const at::Tensor& scores, const at::Tensor& labels) {
+                   const at::Tensor right = labels.masked_select(scores.argmax(1).eq(labels));
+                   total += at::bincount(labels, {}, classes).cpu();
+                   correct += at::bincount(right, {}, classes).cpu();
+                 });
+  const auto list = [](const at::Tensor& x) {
+    return std::vector<int64_t>(x.data_ptr<int64_t>(), x.data_ptr<int64_t>() + x.numel());
+  };
+  return {list(correct), list(total)};
+}
+
+at::Tensor dataset_scores(const Model& model, const Weights& weights, const Dataset& dataset,
+                          const EvaluationOptions& options) {
+  at::Tensor all = at::empty({dataset.size(), model.spec().classes}, at::kFloat);
+  int64_t begin = 0;
+  for_each_batch(model, weights, dataset, options,
+                 [&](const at::Tensor& scores, const at::Tensor&) {
+                   all.narrow(0, begin, scores.size(0)).copy_(scores);
+                   begin += scores.size(0);
+                 });
+  return all;
+}
+
+double h_mean(double acc_r, double acc_f_before, double acc_f) {
+  const double drop = acc_f_before - acc_f;
+  return drop <= 0 ? 0.0 : 2 * acc_r * drop / (acc_r + drop);
+}
+
+}  // namespace lethe

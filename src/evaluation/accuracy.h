@@ -1,0 +1,40 @@
+// Accuracies and the harmonic mean (algorithm.md, section 6). All in percent.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "data/dataset.h"
+#include "models/model.h"
+
+namespace lethe {
+
+/// Right answers of every class on one data set.
+struct ClassAccuracy {
+  std::vector<int64_t> correct, total;  ///< length: classes of the model
+
+  /// Percent over all samples of these classes; nothing when they have no sample.
+  std::optional<double> percent(const std::vector<int64_t>& classes) const;
+  std::optional<double> percent() const;  ///< over all classes
+};
+
+struct EvaluationOptions {
+  int64_t batch = 250;
+  bool margin = false;  ///< apply the head's margin at the true class, as the paper's tables do
+  ForwardOptions forward;
+  std::function<bool()> cancelled;  ///< asked between batches; true throws kCancelled
+};
+
+ClassAccuracy class_accuracy(const Model& model, const Weights& weights, const Dataset& dataset,
+                             const EvaluationOptions& options = {});
+
+/// Scores of every sample, float32 [size, classes] on the CPU.
+at::Tensor dataset_scores(const Model& model, const Weights& weights, const Dataset& dataset,
+                          const EvaluationOptions& options = {});
+
+/// H = 2 Acc_r Drop / (Acc_r + Drop), Drop = Acc_f(before) - Acc_f(after); 0 when Drop <= 0.
+double h_mean(double acc_r, double acc_f_before, double acc_f);
+
+}  // namespace lethe
