@@ -1,0 +1,53 @@
+#include "adapters/lora.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "support/error.h"
+
+namespace lethe {
+
+LoraParameters::LoraParameters(std::vector<AdapterSite> sites, int64_t rank, double scale,
+                               Grouping grouping, c10::Device device)
+    : sites_(std::move(sites)), rank_(rank), scale_(scale), grouping_(grouping) {
+  int64_t offset = 0;
+  const auto add = [&](const std::string& name, size_t site, int64_t count, bool join) {
+    if (join && !groups_.empty() && groups_.back().name == name) {
+      groups_.back().end += count;
+      if (groups_.back().sites.back() != site) groups_.back().sites.push_back(site);
+    } else {
+      groups_.push_back({name, offset, offset + count, {site}});
+    }
+    offset += count;
+  };
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    const AdapterSite& site = sites_[i];
+    offsets_.push_back(offset);
+    const std::string block = "block " + std::to_string(site.block);
+    const bool single = grouping_ == Grouping::kMatrix;
+    const std::string& name = grouping_ == Grouping::kBlock ? block : site.name;
+    add(single ? site.name + ".lora_A" : name, i, rank_ * site.in, !single);
+    add(single ? site.name + ".lora_B" : name, i, rank_ * site.out, !single);
+  }
+  values_ = at::zeros({offset}, at::TensorOptions(at::kFloat).device(device));
+  gradients_ = at::zeros_like(values_);
+}
+
+void LoraParameters::initialise(double a_squared, RandomStream stream) {
+  at::Generator generator = stream.generator();
+  values_.zero_();
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    const double bound = std::sqrt(6.0 / ((1 + a_squared) * static_cast<double>(sites_[i].in)));
+    // Drawn on the CPU, so that a seed means the same matrices on every device.
+    a(i).copy_(at::empty({rank_, sites_[i].in}, at::kFloat).uniform_(-bound, bound, generator));
+  }
+}
+
+at::Tensor LoraParameters::view(const at::Tensor& flat, size_t i, bool b) const {
+  const AdapterSite& site = sites_.at(i);
+  if (!b) return flat.narrow(0, offsets_[i], rank_ * site.in).view({rank_, site.in});
+  return flat.narrow(0, offsets_[i] + rank_ * site.in, rank_ * site.out).view({site.out, rank_});
+}
+
+}  // namespace lethe

@@ -1,0 +1,157 @@
+#include "adapters/stack.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "adapters/manifest.h"
+#include "support/error.h"
+#include "support/threads.h"
+
+namespace lethe {
+namespace {
+
+std::string short_hex(const Digest& digest) { return hex(digest).substr(0, 12); }
+
+/// What tells a reader why two bases differ, as far as names and shapes can.
+std::string difference(const BaseModel& base, const Adapter& adapter) {
+  const std::string theirs = adapter.manifest().at("base").at("names_digest");
+  if (theirs == hex(base.names_digest())) {
+    return "the architecture is the same, the weights differ; load the weights it was trained on";
+  }
+  for (const auto& [name, tensor] : adapter.tensors()) {
+    const bool b = name.back() == 'B';
+    const std::string weight = name.substr(0, name.size() - 7) + ".weight";
+    const auto found = base.weights().find(weight);
+    if (found == base.weights().end()) {
+      return lethe::str("this model has no ", in_quotes(weight), " for its tensor ",
+                        in_quotes(name));
+    }
+    const at::Tensor& w = found->second;
+    if (w.dim() != 2 || w.size(b ? 0 : 1) != tensor.size(b ? 0 : 1)) {
+      return lethe::str("its tensor ", in_quotes(name), " is ", tensor.sizes(), ", this model's ",
+                        in_quotes(weight), " is ", w.sizes());
+    }
+  }
+  return "the model specs differ; compare the manifest's arch_spec with this model's";
+}
+
+/// A manifest can lie: whatever fingerprint it names, its tensors must fit sites that carry LoRA.
+void check_tensors_fit(const BaseModel& base, const Adapter& adapter) {
+  std::map<std::string, int64_t> expected;  // the dimension that the site fixes
+  for (const AdapterSite& site : base.model().adapter_sites()) {
+    expected[lora_tensor_name(site.name, false)] = site.in;
+    expected[lora_tensor_name(site.name, true)] = site.out;
+  }
+  for (const auto& [name, tensor] : adapter.tensors()) {
+    const auto found = expected.find(name);
+    const int64_t dimension = name.back() == 'B' ? 0 : 1;
+    require(found != expected.end() && tensor.size(dimension) == found->second, Code::kBaseMismatch,
+            "the adapter ", in_quotes(adapter.request_id()), "'s tensor ", in_quotes(name),
+            " of shape ", tensor.sizes(), " fits no layer of this model");
+  }
+  for (const int64_t c : adapter.classes()) {
+    require(c < base.model().spec().classes, Code::kBaseMismatch, "the adapter ",
+            in_quotes(adapter.request_id()), " forgets class ", c,
+            ", this model has the classes 0 to ", base.model().spec().classes - 1);
+  }
+}
+
+void check_parents(const BaseModel& base, const Stack& below, const Adapter& adapter) {
+  const std::vector<std::string> enabled = enabled_ids(below);
+  if (adapter.parents() == enabled && adapter.parent_state() == state_fingerprint(base, below)) {
+    return;
+  }
+  const auto listed = [](const std::vector<std::string>& ids) {
+    std::string text;
+    for (const std::string& id : ids) text += (text.empty() ? "" : ", ") + id.substr(0, 12);
+    return text.empty() ? std::string("no adapter") : text;
+  };
+  fail(Code::kBaseMismatch, "the adapter ", in_quotes(adapter.request_id()),
+       " was trained on top of ", listed(adapter.parents()), "; enabled beneath it are ",
+       listed(enabled), adapter.parents() == enabled ? " with other scales" : "",
+       "; attach what is missing first, or allow an unverified stack");
+}
+
+}  // namespace
+
+Weights merge(const BaseModel& base, const Stack& stack) {
+  // The sum must not depend on how many threads the caller has: a rolled-back model repeats its
+  // logits bit for bit.
+  const ThreadBudget one_thread(1);
+  Weights weights = base.weights();
+  for (const StackEntry& entry : stack) {
+    if (entry.scale == 0) continue;
+    const double scale = entry.scale * entry.adapter->scaling();
+    for (const AdapterSite& site : base.model().adapter_sites()) {
+      const auto a = entry.adapter->tensors().find(lora_tensor_name(site.name, false));
+      if (a == entry.adapter->tensors().end()) continue;
+      const at::Tensor& b = entry.adapter->tensors().at(lora_tensor_name(site.name, true));
+      at::Tensor& w = weights.at(site.name + ".weight");
+      w = at::addmm(w, b.to(w.device()), a->second.to(w.device()), /*beta=*/1, /*alpha=*/scale);
+    }
+  }
+  return weights;
+}
+
+void check_on_top(const BaseModel& base, const Stack& below, const Adapter& adapter,
+                  bool allow_unverified) {
+  require(adapter.base_fingerprint() == base.fingerprint(), Code::kBaseMismatch, "the adapter ",
+          in_quotes(adapter.request_id()), " belongs to the base ",
+          short_hex(adapter.base_fingerprint()), ", this model's base is ",
+          short_hex(base.fingerprint()), ": ", difference(base, adapter));
+  check_tensors_fit(base, adapter);
+  for (const StackEntry& entry : below) {
+    require(entry.adapter->id() != adapter.id(), Code::kExists, "the adapter ",
+            in_quotes(adapter.request_id()), " is in the stack already");
+    require(entry.adapter->request_id() != adapter.request_id(), Code::kExists,
+            "another adapter of the request ", in_quotes(adapter.request_id()),
+            " is in the stack already");
+  }
+  if (!allow_unverified) check_parents(base, below, adapter);
+}
+
+void check_stack(const BaseModel& base, const Stack& stack, bool allow_unverified) {
+  Stack below;
+  for (const StackEntry& entry : stack) {
+    require(std::isfinite(entry.scale), Code::kInvalidArgument, "the scale of the adapter ",
+            in_quotes(entry.adapter->request_id()), " is ", entry.scale, ", it must be finite");
+    require(allow_unverified || entry.scale == 1, Code::kBaseMismatch, "the scale of the adapter ",
+            in_quotes(entry.adapter->request_id()), " is ", entry.scale,
+            "; no task was trained on a scale other than 1, so it needs an unverified stack");
+    check_on_top(base, below, *entry.adapter, allow_unverified);
+    below.push_back(entry);
+  }
+}
+
+Digest state_fingerprint(const BaseModel& base, const Stack& stack) {
+  Json enabled = Json::array();
+  for (const StackEntry& entry : stack) {
+    if (entry.scale != 0) enabled.push_back(Json::array({entry.adapter->id(), entry.scale}));
+  }
+  if (enabled.empty()) return base.fingerprint();
+  const Json state = {{"base", hex(base.fingerprint())}, {"adapters", enabled}};
+  return sha256(state.dump());
+}
+
+std::vector<std::string> enabled_ids(const Stack& stack) {
+  std::vector<std::string> ids;
+  for (const StackEntry& entry : stack) {
+    if (entry.scale != 0) ids.push_back(entry.adapter->id());
+  }
+  return ids;
+}
+
+std::vector<int64_t> forgotten_classes(const Stack& stack) {
+  std::vector<int64_t> classes;
+  for (const StackEntry& entry : stack) {
+    if (entry.scale == 0) continue;
+    const std::vector<int64_t>& more = entry.adapter->classes();
+    classes.insert(classes.end(), more.begin(), more.end());
+  }
+  return classes;
+}
+
+}  // namespace lethe
