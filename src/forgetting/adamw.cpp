@@ -1,0 +1,36 @@
+#include "forgetting/adamw.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+
+namespace lethe {
+
+AdamW::AdamW(std::vector<at::Tensor> parameters) : parameters_(std::move(parameters)) {
+  for (const at::Tensor& p : parameters_) {
+    first_moment_.push_back(at::zeros_like(p));
+    second_moment_.push_back(at::zeros_like(p));
+  }
+}
+
+void AdamW::step(double learning_rate, double weight_decay) {
+  const at::NoGradGuard no_grad;
+  constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEps = 1e-8;
+  ++steps_;
+  const double correction1 = 1 - std::pow(kBeta1, steps_);
+  const double correction2 = 1 - std::pow(kBeta2, steps_);
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    at::Tensor& p = parameters_[i];
+    at::Tensor& g = p.mutable_grad();
+    if (!g.defined()) continue;
+    if (p.dim() > 1) p.mul_(1 - learning_rate * weight_decay);
+    first_moment_[i].lerp_(g, 1 - kBeta1);
+    second_moment_[i].mul_(kBeta2).addcmul_(g, g, 1 - kBeta2);
+    const at::Tensor root = (second_moment_[i] / correction2).sqrt_().add_(kEps);
+    p.addcdiv_(first_moment_[i], root, -learning_rate / correction1);
+    g = at::Tensor();
+  }
+}
+
+}  // namespace lethe

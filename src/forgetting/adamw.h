@@ -1,0 +1,26 @@
+// AdamW over a list of tensors (Loshchilov & Hutter 2019), for runs that train whole models. Tasks
+// that train LoRA groups use GroupSparseAdamW, which works on their one flat buffer.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+namespace lethe {
+
+/// Betas 0.9 and 0.999, eps 1e-8; weight decay is decoupled and applies to tensors of two or more
+/// dimensions only (section 5.1).
+class AdamW {
+ public:
+  /// `parameters` are leaves that require gradients; they are updated in place.
+  explicit AdamW(std::vector<at::Tensor> parameters);
+
+  /// One update from the parameters' gradients, which are then reset.
+  void step(double learning_rate, double weight_decay);
+
+ private:
+  std::vector<at::Tensor> parameters_, first_moment_, second_moment_;
+  int64_t steps_ = 0;
+};
+
+}  // namespace lethe

@@ -1,0 +1,359 @@
+#include "forgetting/config.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "support/error.h"
+
+namespace lethe {
+namespace {
+
+/// The values a number may take.
+struct Range {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  bool above_low = false;    ///< `low` itself is excluded
+  bool below_high = false;   ///< `high` itself is excluded
+  bool or_negative = false;  ///< a negative number stands for "off" or "the model's"
+
+  bool holds(double value) const {
+    if (or_negative && value < 0) return true;
+    return (above_low ? value > low : value >= low) && (below_high ? value < high : value <= high);
+  }
+  std::string text() const {
+    if (std::isinf(low)) return "";
+    std::ostringstream out;
+    out.precision(17);
+    out << (or_negative ? ", negative or " : ", ") << (above_low ? "above " : "at least ") << low
+        << " and " << (below_high ? "below " : "at most ") << high;
+    return out.str();
+  }
+};
+
+/// Shapes of ranges that several fields share.
+constexpr Range between(double low, double high) { return {low, high}; }
+constexpr Range positive(double high) { return {.low = 0, .high = high, .above_low = true}; }
+constexpr Range optional_up_to(double high) {
+  return {.low = 0, .high = high, .or_negative = true};
+}
+
+/// One setting: everything that validation, JSON and documentation need to know of it.
+template <typename Config>
+struct Field {
+  const char* name;
+  const char* type;
+  std::string allowed;
+  const char* meaning;
+  std::function<bool(const Json&)> accepts;
+  std::function<Json(const Config&)> get;
+  std::function<void(Config&, const Json&)> set;  ///< of an accepted value
+};
+
+template <typename Config, typename T>
+Field<Config> integer(const char* name, T Config::*member, Range range, const char* meaning) {
+  return {name,
+          "integer",
+          "an integer" + range.text(),
+          meaning,
+          [range](const Json& value) {
+            constexpr auto kMax = static_cast<uint64_t>(std::numeric_limits<T>::max());
+            if (!value.is_number_integer()) return false;
+            if (value.is_number_unsigned() && value.get<uint64_t>() > kMax) return false;
+            return value.get<int64_t>() >= std::numeric_limits<T>::min() &&
+                   range.holds(static_cast<double>(value.get<int64_t>()));
+          },
+          [member](const Config& config) { return Json(static_cast<int64_t>(config.*member)); },
+          [member](Config& config, const Json& value) { config.*member = value.get<T>(); }};
+}
+
+template <typename Config>
+Field<Config> number(const char* name, double Config::*member, Range range, const char* meaning) {
+  return {name,
+          "number",
+          "a number" + range.text(),
+          meaning,
+          [range](const Json& value) {
+            return value.is_number() && std::isfinite(value.get<double>()) &&
+                   range.holds(value.get<double>());
+          },
+          [member](const Config& config) {
+            const double value = config.*member;
+            // JSON has no NaN; + 0.0 turns a negative zero into zero, so equal settings are equal
+            // text.
+            return std::isfinite(value) ? Json(value + 0.0) : Json(lethe::str(value));
+          },
+          [member](Config& config, const Json& value) { config.*member = value.get<double>(); }};
+}
+
+template <typename Config>
+Field<Config> flag(const char* name, bool Config::*member, const char* meaning) {
+  return {name,
+          "boolean",
+          "true or false",
+          meaning,
+          [](const Json& value) { return value.is_boolean(); },
+          [member](const Config& config) { return Json(config.*member); },
+          [member](Config& config, const Json& value) { config.*member = value.get<bool>(); }};
+}
+
+template <typename Enum>
+using Words = std::vector<std::pair<const char*, Enum>>;
+
+template <typename Config, typename Enum>
+Field<Config> word(const char* name, Enum Config::*member, const Words<Enum>& words,
+                   const char* meaning) {
+  std::string allowed = "one of";
+  for (const auto& [text, value] : words) allowed += lethe::str(" \"", text, "\"");
+  return {name,
+          "word",
+          allowed,
+          meaning,
+          [words](const Json& value) {
+            for (const auto& [text, unused] : words) {
+              if (value == text) return true;
+            }
+            return false;
+          },
+          [member, words](const Config& config) {
+            for (const auto& [text, value] : words) {
+              if (value == config.*member) return Json(text);
+            }
+            return Json(static_cast<int32_t>(config.*member));
+          },
+          [member, words](Config& config, const Json& given) {
+            for (const auto& [text, value] : words) {
+              if (given == text) config.*member = value;
+            }
+          }};
+}
+
+const Words<MethodKind> kMethods = {{"gs-lora", MethodKind::kGsLora},
+                                    {"gs-lora++", MethodKind::kGsLoraPlusPlus}};
+const Words<HeadKind> kHeads = {{"linear", HeadKind::kLinear},
+                                {"cosface", HeadKind::kCosFace},
+                                {"arcface", HeadKind::kArcFace}};
+
+const std::vector<Field<ForgetConfig>>& forget_fields() {
+  using C = ForgetConfig;
+  static const std::vector<Field<C>> fields = {
+      word("method", &C::method, kMethods, "how the task is solved"),
+      integer("rank", &C::rank, between(1, 256), "r of A [r, in] and B [out, r]"),
+      word("grouping", &C::grouping,
+           {{"block", Grouping::kBlock}, {"lora", Grouping::kLora}, {"matrix", Grouping::kMatrix}},
+           "the unit of group sparsity: a Transformer block, the A and B of a linear, one matrix"),
+      number("lora_alpha", &C::lora_alpha, positive(1e4),
+             "the LoRA product is scaled by this / rank"),
+      word("lora_init", &C::lora_init,
+           {{"reference", LoraInit::kReference}, {"kaiming", LoraInit::kKaiming}},
+           "initialisation of A: a = sqrt(5), in later tasks sqrt(50); or a = sqrt(5) always"),
+      integer("epochs", &C::epochs, between(1, 1e6), "passes over the retain samples"),
+      integer("warmup_epochs", &C::warmup_epochs, between(0, 1e6), "epochs of linear warm-up"),
+      integer("forget_batch", &C::forget_batch, between(1, 65536), "forget samples a step"),
+      integer("retain_batch", &C::retain_batch, between(1, 65536), "retain samples a step"),
+      integer("few_shot", &C::few_shot, between(0, 1e6),
+              "samples a class, instead of data_ratio; 0: off"),
+      integer("max_steps", &C::max_steps, between(0, 1e9),
+              "stop after so many steps, the schedule scaled to them; 0: by epochs"),
+      number("learning_rate", &C::learning_rate, positive(10), "at the start of the cosine"),
+      number("min_learning_rate", &C::min_learning_rate, between(0, 10), "at its end"),
+      number("weight_decay", &C::weight_decay, between(0, 10), "decoupled, of AdamW"),
+      number("data_ratio", &C::data_ratio, positive(1),
+             "part of the forget and of the retain samples that is used"),
+      number("dropout", &C::dropout, optional_up_to(0.9),
+             "probability while training; negative: the model spec's"),
+      number("forget_bound", &C::forget_bound, positive(1e4),
+             "BND of the forget loss max(0, BND - mean cross entropy)"),
+      number("forget_weight", &C::forget_weight, between(0, 1e6),
+             "beta, weight of the forget loss"),
+      number("structure_weight", &C::structure_weight, between(0, 1e6),
+             "alpha, weight of the group-sparse term"),
+      integer("structure_start_epoch", &C::structure_start_epoch, between(0, 1e6),
+              "alpha is 0 in earlier epochs"),
+      word("sparsity", &C::sparsity,
+           {{"subgradient", Sparsity::kSubgradient}, {"proximal", Sparsity::kProximal}},
+           "how groups vanish: as the paper's code, or by a proximal step to exact zeros"),
+      number("proximal_weight", &C::proximal_weight, between(0, 1e6),
+             "each step shrinks a group's norm by the learning rate times this"),
+      number("zero_threshold", &C::zero_threshold, between(0, 1),
+             "drop groups whose effect |sBA|_F is below this part of |W|_F"),
+      number("prototype_forget_weight", &C::prototype_forget_weight, between(0, 1e6),
+             "w_f, pushes forget embeddings from their prototypes"),
+      number("prototype_retain_weight", &C::prototype_retain_weight, between(0, 1e6),
+             "w_r, pulls retain embeddings to their prototypes"),
+      number("prototype_bound", &C::prototype_bound, positive(1e6),
+             "BND_pro of max(0, BND_pro - mean divergence)"),
+      word("prototype_source", &C::prototype_source,
+           {{"original", PrototypeSource::kOriginal}, {"task-start", PrototypeSource::kTaskStart}},
+           "the model whose embeddings make the prototypes"),
+      integer("average_start_epoch", &C::average_start_epoch, optional_up_to(1e6),
+              "weight averaging from this epoch; negative: off"),
+      number("average_decay", &C::average_decay, between(0, 1),
+             "d of theta_avg = d theta_avg + (1 - d) theta, once an epoch"),
+      number("gate_max_acc_f", &C::gate_max_acc_f, optional_up_to(100),
+             "percent of forget samples still right that a task may leave; negative: off"),
+      number("gate_max_acc_r_drop", &C::gate_max_acc_r_drop, optional_up_to(100),
+             "percentage points that retain accuracy may lose; negative: off"),
+      integer("seed", &C::seed, {}, "of initialisation, sampling, order and dropout"),
+      integer("prefix_cache_bytes", &C::prefix_cache_bytes, between(0, 0x1p50),
+              "memory that the prefix cache may take"),
+      integer("fast", &C::fast, between(0, kFastAll),
+              "sum of savings: 1 one pass, 2 class token, 4 prefix cache, 8 fused attention, "
+              "16 folded LoRA"),
+      integer("progress_interval", &C::progress_interval, between(1, 1e9),
+              "steps between progress events"),
+  };
+  return fields;
+}
+
+const std::vector<Field<PretrainConfig>>& pretrain_fields() {
+  using C = PretrainConfig;
+  static const std::vector<Field<C>> fields = {
+      integer("epochs", &C::epochs, between(1, 1e6), "passes over the samples"),
+      integer("warmup_epochs", &C::warmup_epochs, between(0, 1e6), "epochs of linear warm-up"),
+      integer("batch", &C::batch, between(1, 65536), "samples a step"),
+      number("learning_rate", &C::learning_rate, positive(10), "after the warm-up"),
+      number("min_learning_rate", &C::min_learning_rate, between(0, 10),
+             "at the end of the cosine"),
+      number("weight_decay", &C::weight_decay, between(0, 10), "decoupled, on matrices only"),
+      number("label_smoothing", &C::label_smoothing, {.low = 0, .high = 1, .below_high = true},
+             "part of the target spread over all classes"),
+      number("dropout", &C::dropout, optional_up_to(0.9),
+             "probability while training; negative: the model spec's"),
+      flag("flip", &C::flip, "mirror half of the images"),
+      integer("shift", &C::shift, between(0, 4096), "random shift of up to this many pixels"),
+      number("erase", &C::erase, between(0, 1), "probability to blank a random rectangle"),
+      number("average_decay", &C::average_decay, {.low = 0, .high = 1, .below_high = true},
+             "of the weight average, once a step; 0: off"),
+      integer("max_steps", &C::max_steps, between(0, 1e9), "0: by epochs"),
+      integer("seed", &C::seed, {}, "of order, augmentation and dropout"),
+      integer("progress_interval", &C::progress_interval, between(1, 1e9),
+              "steps between progress events"),
+  };
+  return fields;
+}
+
+template <typename Config>
+Json all_values(const std::vector<Field<Config>>& fields, const Config& config) {
+  Json json = Json::object();
+  for (const auto& field : fields) json[field.name] = field.get(config);
+  return json;
+}
+
+template <typename Config>
+Json check(const std::vector<Field<Config>>& fields, const Config& config) {
+  Json findings = Json::array();
+  const auto add = [&](const char* field, Json value, const std::string& allowed) {
+    findings.push_back({{"field", field}, {"value", std::move(value)}, {"allowed", allowed}});
+  };
+  for (const auto& field : fields) {
+    const Json value = field.get(config);
+    if (!field.accepts(value)) add(field.name, value, field.allowed);
+  }
+  if (config.warmup_epochs > config.epochs) {
+    add("warmup_epochs", config.warmup_epochs, lethe::str("at most epochs, ", config.epochs));
+  }
+  if (config.min_learning_rate > config.learning_rate) {
+    add("min_learning_rate", config.min_learning_rate,
+        lethe::str("at most learning_rate, ", config.learning_rate));
+  }
+  return findings;
+}
+
+std::string shown(const Json& value) {
+  if (value.is_string()) return in_quotes(value.get<std::string>());
+  return value.is_structured() ? lethe::str("an ", value.type_name()) : value.dump();
+}
+
+void require_none(const Json& findings, const char* what) {
+  if (findings.empty()) return;
+  const Json& first = findings.front();
+  fail(Code::kInvalidArgument, what, ": ", first.at("field").dump(), " is ",
+       first.at("value").dump(), ", allowed is ", first.at("allowed").get<std::string>());
+}
+
+template <typename Config>
+Json describe(const std::vector<Field<Config>>& fields) {
+  Json list = Json::array();
+  for (const auto& field : fields) {
+    list.push_back({{"name", field.name},
+                    {"type", field.type},
+                    {"allowed", field.allowed},
+                    {"default", field.get(Config{})},
+                    {"meaning", field.meaning}});
+  }
+  return list;
+}
+
+}  // namespace
+
+ForgetConfig ForgetConfig::defaults_for(MethodKind method, HeadKind head) {
+  method_name(method);
+  ForgetConfig config;
+  config.method = method;
+  if (method == MethodKind::kGsLora) config.prototype_forget_weight = 0;
+  switch (head) {
+    case HeadKind::kLinear:
+      return config;
+    case HeadKind::kCosFace:  // the scale s = 64 makes cross entropies of up to 150 (4.2)
+    case HeadKind::kArcFace:
+      config.forget_bound = 105;
+      return config;
+  }
+  fail(Code::kUnsupported, "there is no head ", static_cast<int32_t>(head),
+       "; known are 1 (linear), 2 (cosface) and 3 (arcface)");
+}
+
+void ForgetConfig::update_from_json(const Json& json) {
+  JsonFields given(json, "forget settings");
+  ForgetConfig updated = *this;
+  for (const auto& field : forget_fields()) {
+    if (!given.has(field.name)) continue;
+    const Json value = given.value(field.name);
+    require(field.accepts(value), Code::kInvalidArgument, "forget settings: \"", field.name,
+            "\" is ", shown(value), ", allowed is ", field.allowed);
+    field.set(updated, value);
+  }
+  given.finish();
+  *this = updated;
+}
+
+Json ForgetConfig::to_json() const { return all_values(forget_fields(), *this); }
+
+Json ForgetConfig::findings() const { return check(forget_fields(), *this); }
+
+void ForgetConfig::validate() const { require_none(findings(), "forget settings"); }
+
+std::string method_name(MethodKind method) {
+  for (const auto& [name, kind] : kMethods) {
+    if (kind == method) return name;
+  }
+  fail(Code::kUnsupported, "there is no method ", static_cast<int32_t>(method),
+       "; known are 1 (gs-lora) and 2 (gs-lora++)");
+}
+
+Json method_info() {
+  Json defaults = Json::object();
+  for (const auto& [method_text, method] : kMethods) {
+    for (const auto& [head_text, head] : kHeads) {
+      defaults[method_text][head_text] = ForgetConfig::defaults_for(method, head).to_json();
+    }
+  }
+  return {{"methods",
+           {{{"name", "gs-lora"},
+             {"meaning",
+              "LoRA on the feed-forward layers with a bounded forgetting loss and group sparsity"}},
+            {{"name", "gs-lora++"}, {"meaning", "gs-lora with prototype terms"}}}},
+          {"settings", describe(forget_fields())},
+          {"defaults", std::move(defaults)},
+          {"pretraining", describe(pretrain_fields())}};
+}
+
+Json PretrainConfig::to_json() const { return all_values(pretrain_fields(), *this); }
+
+void PretrainConfig::validate() const {
+  require_none(check(pretrain_fields(), *this), "pre-training settings");
+}
+
+}  // namespace lethe
