@@ -1,0 +1,39 @@
+// How one forget task runs from data to adapter: train, drop zero groups, measure, gate, build.
+#pragma once
+
+#include "engine/accuracy_cache.h"
+#include "engine/report.h"
+#include "engine/request.h"
+#include "forgetting/task.h"
+
+namespace lethe {
+
+/// What a run needs to know besides its request.
+struct RunContext {
+  std::string request_id, request_digest;
+  int threads = 0;
+  AccuracyCache& accuracies;
+  Observer observer;                ///< told of every training step; false stops
+  std::function<bool()> cancelled;  ///< asked while measuring; true throws kCancelled
+};
+
+struct ForgetOutcome {
+  std::shared_ptr<const Adapter> adapter;  ///< null when rejected
+  std::shared_ptr<const Report> report;
+  std::string rejection;  ///< the figures and the likely cause (see judge())
+};
+
+/// Plans and runs a request on `snapshot`. Trains nothing into the model: the caller publishes.
+///
+/// Metrics of the report (percent; all of the state with the task's adapter unless said otherwise):
+///   acc_f, acc_r           classes of this task; classes that no task forgot
+///   acc_o                  classes of earlier tasks
+///   acc_f_before, acc_r_before   of the base, acc_f_start, acc_r_start of this task's start
+///   acc_m                  retained classes without training samples
+///   acc_class.N            each class with samples
+///   h, h_start             H-mean with the base's, with the start's Acc_f as "before"
+///   groups_kept, groups_total, steps, seconds, forget_samples, retain_samples
+ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snapshot,
+                             const RunContext& context);
+
+}  // namespace lethe

@@ -1,0 +1,131 @@
+#include "engine/live_model.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "support/error.h"
+
+namespace lethe {
+
+std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const BaseModel> base, Stack stack) {
+  Weights weights = merge(*base, stack);
+  return std::make_shared<const Snapshot>(
+      Snapshot{std::move(base), std::move(stack), std::move(weights)});
+}
+
+LiveModel::LiveModel(std::shared_ptr<const BaseModel> base)
+    : LiveModel(make_snapshot(std::move(base), {})) {}
+
+LiveModel::LiveModel(std::shared_ptr<const Snapshot> snapshot) : snapshot_(std::move(snapshot)) {}
+
+std::shared_ptr<const Snapshot> LiveModel::snapshot() const {
+  const std::lock_guard lock(snapshot_mutex_);
+  return snapshot_;
+}
+
+std::shared_ptr<LiveModel> LiveModel::clone() const {
+  return std::shared_ptr<LiveModel>(new LiveModel(snapshot()));
+}
+
+void LiveModel::attach(std::shared_ptr<const Adapter> adapter) {
+  const std::lock_guard lock(writer_mutex_);
+  require_idle();
+  put_on_top(std::move(adapter));
+}
+
+void LiveModel::set_stack(Stack stack, bool allow_unverified) {
+  const std::lock_guard lock(writer_mutex_);
+  require_idle();
+  const auto base = snapshot()->base;
+  check_stack(*base, stack, allow_unverified);
+  swap(base, std::move(stack));
+}
+
+void LiveModel::rollback_to(const std::string* request_id) {
+  const std::lock_guard lock(writer_mutex_);
+  require_idle();
+  const auto current = snapshot();
+  Stack stack;
+  if (request_id) {
+    const auto last = std::find_if(
+        current->stack.begin(), current->stack.end(),
+        [&](const StackEntry& entry) { return entry.adapter->request_id() == *request_id; });
+    require(last != current->stack.end(), Code::kNotFound, "no adapter of the request ",
+            in_quotes(*request_id), " is among the model's ", current->stack.size(),
+            "; name one of them, or none to go back before the first");
+    stack.assign(current->stack.begin(), last + 1);
+  }
+  swap(current->base, std::move(stack));
+}
+
+void LiveModel::load_weights(Weights checkpoint) {
+  const std::lock_guard lock(writer_mutex_);
+  require_idle();
+  set_base(snapshot()->base->model().import_weights(std::move(checkpoint)));
+}
+
+void LiveModel::publish(std::shared_ptr<const Adapter> adapter) {
+  const std::lock_guard lock(writer_mutex_);
+  put_on_top(std::move(adapter));
+}
+
+void LiveModel::replace_base(Weights weights) {
+  const std::lock_guard lock(writer_mutex_);
+  for (auto& [name, tensor] : weights) tensor = tensor.detach().to(at::kCPU).contiguous();
+  snapshot()->base->model().check_weights(weights);
+  set_base(std::move(weights));
+}
+
+void LiveModel::claim() {
+  const std::lock_guard lock(writer_mutex_);
+  require(!claimed_, Code::kBusy,
+          "the model has an engine already; close that one first, or give this one a clone");
+  claimed_ = true;
+}
+
+void LiveModel::release() {
+  const std::lock_guard lock(writer_mutex_);
+  claimed_ = false;
+}
+
+void LiveModel::begin_task() {
+  const std::lock_guard lock(writer_mutex_);
+  ++pending_tasks_;
+}
+
+void LiveModel::end_task() {
+  const std::lock_guard lock(writer_mutex_);
+  --pending_tasks_;
+}
+
+void LiveModel::require_idle() const {
+  require(pending_tasks_ == 0, Code::kState, "an engine has ", pending_tasks_,
+          " tasks of this model queued or running; wait until it is idle, or cancel them");
+}
+
+void LiveModel::put_on_top(std::shared_ptr<const Adapter> adapter) {
+  const auto current = snapshot();
+  check_on_top(*current->base, current->stack, *adapter);
+  Stack stack = current->stack;
+  stack.push_back({std::move(adapter), 1});
+  swap(current->base, std::move(stack));
+}
+
+void LiveModel::set_base(Weights weights) {
+  const auto current = snapshot();
+  require(current->stack.empty(), Code::kState, "the model carries ", current->stack.size(),
+          " adapters, which belong to its present weights; roll back before the first one, then "
+          "replace the weights");
+  swap(std::make_shared<const BaseModel>(current->base->model_ptr(), std::move(weights),
+                                         current->base->device()),
+       {});
+}
+
+void LiveModel::swap(std::shared_ptr<const BaseModel> base, Stack stack) {
+  auto next = make_snapshot(std::move(base), std::move(stack));
+  const std::lock_guard lock(snapshot_mutex_);
+  snapshot_.swap(next);  // the old one, perhaps the last reference, dies after the lock
+}
+
+}  // namespace lethe

@@ -1,0 +1,67 @@
+// A model as a host holds it: the untouched base, the stack, and the snapshot that predictions run
+// on.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "adapters/stack.h"
+
+namespace lethe {
+
+/// An immutable state: whoever holds it predicts on it, whatever happens to the model meanwhile.
+struct Snapshot {
+  std::shared_ptr<const BaseModel> base;
+  Stack stack;
+  Weights weights;  ///< base plus enabled adapters; shares what no adapter changes
+};
+
+/// The snapshot of a checked stack.
+std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const BaseModel> base, Stack stack);
+
+/// Thread-safe. Readers take the current snapshot; writers build a new one and swap it in, so no
+/// reader waits for work and none sees half a change.
+class LiveModel {
+ public:
+  explicit LiveModel(std::shared_ptr<const BaseModel> base);
+
+  std::shared_ptr<const Snapshot> snapshot() const;
+
+  /// A second model with the same base and stack, and no engine.
+  std::shared_ptr<LiveModel> clone() const;
+
+  /// Host's changes. Throw kState while tasks of the model are queued or running; otherwise as
+  /// check_on_top() and check_stack(). All or nothing.
+  void attach(std::shared_ptr<const Adapter> adapter);
+  void set_stack(Stack stack, bool allow_unverified);
+  void rollback_to(const std::string* request_id);  ///< null: before the first; kNotFound
+  /// Imports a checkpoint as the new base weights. kState when there are adapters.
+  void load_weights(Weights checkpoint);
+
+  /// The engine's changes, allowed while tasks are pending. The adapter was trained on the current
+  /// stack; new base weights need an empty one (kState).
+  void publish(std::shared_ptr<const Adapter> adapter);
+  void replace_base(Weights weights);
+
+  /// An engine claims the model for as long as it works (kBusy when another has it), and counts its
+  /// unfinished tasks: from begin_task() on, no host's change comes in between.
+  void claim();
+  void release();
+  void begin_task();
+  void end_task();
+
+ private:
+  explicit LiveModel(std::shared_ptr<const Snapshot> snapshot);
+  void require_idle() const;
+  void put_on_top(std::shared_ptr<const Adapter> adapter);
+  void set_base(Weights weights);
+  void swap(std::shared_ptr<const BaseModel> base, Stack stack);
+
+  mutable std::mutex snapshot_mutex_;  ///< guards the pointer only, held for nanoseconds
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::mutex writer_mutex_;  ///< one writer at a time; held while a new snapshot is built
+  bool claimed_ = false;
+  int64_t pending_tasks_ = 0;
+};
+
+}  // namespace lethe

@@ -1,0 +1,172 @@
+#include "engine/request.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "support/error.h"
+
+namespace lethe {
+namespace {
+
+using Classes = std::vector<int64_t>;
+
+bool holds(const Classes& ascending, int64_t c) {
+  return std::binary_search(ascending.begin(), ascending.end(), c);
+}
+
+Classes sorted(Classes classes) {
+  std::sort(classes.begin(), classes.end());
+  return classes;
+}
+
+Classes all_but(int64_t count, const Classes& a, const Classes& b) {
+  Classes rest;
+  for (int64_t c = 0; c < count; ++c) {
+    if (!holds(a, c) && !holds(b, c)) rest.push_back(c);
+  }
+  return rest;
+}
+
+/// Those of `classes` that the data set has a label for: it may know fewer than the model.
+Classes known_to(const Dataset& dataset, Classes classes) {
+  std::erase_if(classes, [&](int64_t c) { return c >= dataset.class_count(); });
+  return classes;
+}
+
+void check_fits_model(const Dataset& dataset, const Model& model, const char* name) {
+  require(dataset.size() > 0, Code::kInvalidArgument, "the ", name, " set is empty");
+  require(dataset.class_count() <= model.spec().classes, Code::kInvalidArgument, "the ", name,
+          " set has ", dataset.class_count(), " classes, the model knows ", model.spec().classes,
+          "; drop the others or use a model with more outputs");
+  std::vector<int64_t> shape = dataset.image_shape();
+  shape.insert(shape.begin(), dataset.size());
+  model.check_images(shape);
+}
+
+void check_has_samples(const Dataset& dataset, const Classes& classes, const char* name) {
+  const Classes present = dataset.present_classes();
+  for (const int64_t c : classes) {
+    require(holds(present, c), Code::kNotFound, "class ", c, " has no sample in the ", name,
+            " set; add some or leave the class out");
+  }
+}
+
+void check_classes(const Classes& classes, const Classes& past, int64_t class_count) {
+  require(!classes.empty(), Code::kInvalidArgument,
+          "no class to forget is named; name at least one");
+  for (size_t i = 0; i < classes.size(); ++i) {
+    require(classes[i] >= 0 && classes[i] < class_count, Code::kNotFound, "class ", classes[i],
+            " is unknown; the model has the classes 0 to ", class_count - 1);
+    require(i == 0 || classes[i] != classes[i - 1], Code::kInvalidArgument, "class ", classes[i],
+            " is named twice; name each class once");
+    require(!holds(past, classes[i]), Code::kInvalidArgument, "class ", classes[i],
+            " is forgotten already; leave it out, or roll back the task that forgot it");
+  }
+}
+
+/// Given sets must say what `classes` says: nothing else to forget, nothing forgotten to retain.
+void check_labels(const Dataset& forget, const Dataset& retain, const ForgetPlan& plan) {
+  for (const int64_t c : forget.present_classes()) {
+    require(holds(plan.classes, c), Code::kInvalidArgument, "the forget set holds class ", c,
+            ", which is not among the classes to forget; name it or take its samples out");
+  }
+  for (const int64_t c : retain.present_classes()) {
+    require(!holds(plan.classes, c), Code::kInvalidArgument, "the retain set holds class ", c,
+            ", which is to be forgotten; take its samples out");
+    require(!holds(plan.past, c), Code::kInvalidArgument, "the retain set holds class ", c,
+            ", which an earlier task forgot; take its samples out");
+  }
+}
+
+void check_draws_samples(const ForgetConfig& config, int64_t size, const char* name) {
+  const bool some =
+      config.few_shot > 0 || std::floor(config.data_ratio * static_cast<double>(size)) >= 1;
+  require(some, Code::kInvalidArgument, "data_ratio ", config.data_ratio, " of ", size, " ", name,
+          " samples is less than one; raise data_ratio or set few_shot");
+}
+
+std::string digest_or_none(const std::optional<Dataset>& dataset) {
+  return dataset ? dataset->content_digest() : std::string();
+}
+
+}  // namespace
+
+std::string request_digest(const ForgetRequest& request) {
+  const Json asked = {{"kind", "forget"},
+                      {"classes", sorted(request.classes)},
+                      {"config", request.config.to_json()},
+                      {"forget", request.forget.content_digest()},
+                      {"retain", digest_or_none(request.retain)},
+                      {"validation", digest_or_none(request.validation)}};
+  return hex(sha256(asked.dump()));
+}
+
+std::string request_digest(const PretrainRequest& request) {
+  const Json asked = {{"kind", "pretrain"},
+                      {"config", request.config.to_json()},
+                      {"train", request.train.content_digest()},
+                      {"validation", digest_or_none(request.validation)}};
+  return hex(sha256(asked.dump()));
+}
+
+ForgetPlan plan_forgetting(const ForgetRequest& request, const Snapshot& snapshot) {
+  const Model& model = snapshot.base->model();
+  const int64_t class_count = model.spec().classes;
+  request.config.validate();
+
+  const Classes classes = sorted(request.classes);
+  const Classes past = sorted(forgotten_classes(snapshot.stack));
+  check_classes(classes, past, class_count);
+  const Classes retained = all_but(class_count, classes, past);
+  require(!retained.empty(), Code::kInvalidArgument, "no class is left to retain: ", classes.size(),
+          " are to be forgotten and ", past.size(), " are forgotten already of ", class_count,
+          "; forget fewer");
+
+  const bool divided = !request.retain;
+  check_fits_model(request.forget, model, "forget");
+  if (!divided) check_fits_model(*request.retain, model, "retain");
+  check_has_samples(request.forget, classes, "forget");
+  ForgetPlan plan{
+      classes,
+      past,
+      retained,
+      /*missing=*/{},
+      divided ? request.forget.keep_classes(classes) : request.forget,
+      divided ? request.forget.keep_classes(known_to(request.forget, retained)) : *request.retain,
+      /*measured=*/{request.forget},
+      request.validation.has_value()};
+  if (!divided) check_labels(plan.forget, plan.retain, plan);
+  require(plan.retain.size() > 0, Code::kInvalidArgument,
+          "the forget set holds no sample of a class to retain; add some or give a retain set");
+  check_draws_samples(request.config, plan.forget.size(), "forget");
+  check_draws_samples(request.config, plan.retain.size(), "retain");
+  const Classes trained = plan.retain.present_classes();
+  std::set_difference(retained.begin(), retained.end(), trained.begin(), trained.end(),
+                      std::back_inserter(plan.missing));
+
+  if (plan.held_out) {
+    check_fits_model(*request.validation, model, "validation");
+    check_has_samples(*request.validation, classes, "validation");
+    require(request.validation->keep_classes(known_to(*request.validation, retained)).size() > 0,
+            Code::kInvalidArgument,
+            "the validation set holds no sample of a class to retain; add some or leave it out");
+    plan.measured = {*request.validation};
+  } else if (!divided) {
+    plan.measured.push_back(*request.retain);
+  }
+  return plan;
+}
+
+void check_pretraining(const PretrainRequest& request, const Snapshot& snapshot) {
+  require(snapshot.stack.empty(), Code::kState, "the model carries ", snapshot.stack.size(),
+          " adapters, which belong to its present weights; roll back before the first one, then "
+          "train");
+  request.config.validate();
+  check_fits_model(request.train, snapshot.base->model(), "training");
+  if (request.validation) {
+    check_fits_model(*request.validation, snapshot.base->model(), "validation");
+  }
+}
+
+}  // namespace lethe
