@@ -1,0 +1,128 @@
+// Section 5 of lethe.h: the settings of tasks.
+#include "config.h"
+
+#include "guard.h"
+#include "structs.h"
+#include "text.h"
+
+namespace lethe::capi {
+namespace {
+
+/// Every setting, once: the structs of the ABI and the library's own name them alike.
+#define LETHE_FORGET_FIELDS(X)                                                              \
+  X(method)                                                                                 \
+  X(rank)                                                                                   \
+  X(grouping) X(lora_alpha) X(lora_init) X(epochs) X(warmup_epochs) X(forget_batch)         \
+      X(retain_batch) X(few_shot) X(max_steps) X(learning_rate) X(min_learning_rate)        \
+          X(weight_decay) X(data_ratio) X(dropout) X(forget_bound) X(forget_weight)         \
+              X(structure_weight) X(structure_start_epoch) X(sparsity) X(proximal_weight)   \
+                  X(zero_threshold) X(prototype_forget_weight) X(prototype_retain_weight)   \
+                      X(prototype_bound) X(prototype_source) X(average_start_epoch)         \
+                          X(average_decay) X(gate_max_acc_f) X(gate_max_acc_r_drop) X(seed) \
+                              X(prefix_cache_bytes) X(fast) X(progress_interval)
+
+#define LETHE_PRETRAIN_FIELDS(X)                                                               \
+  X(epochs)                                                                                    \
+  X(warmup_epochs)                                                                             \
+  X(batch) X(learning_rate) X(min_learning_rate) X(weight_decay) X(label_smoothing) X(dropout) \
+      X(flip) X(shift) X(erase) X(average_decay) X(max_steps) X(seed) X(progress_interval)
+
+#define LETHE_COPY_FIELD(name) to.name = static_cast<decltype(to.name)>(from.name);
+
+template <typename From, typename To>
+void copy_forget_fields(const From& from, To& to) {
+  LETHE_FORGET_FIELDS(LETHE_COPY_FIELD)
+}
+
+template <typename From, typename To>
+void copy_pretrain_fields(const From& from, To& to){LETHE_PRETRAIN_FIELDS(LETHE_COPY_FIELD)}
+
+lethe_forget_config to_struct(const ForgetConfig& config) {
+  lethe_forget_config out{};
+  out.struct_size = sizeof out;
+  copy_forget_fields(config, out);
+  return out;
+}
+
+lethe_pretrain_config to_struct(const PretrainConfig& config) {
+  lethe_pretrain_config out{};
+  out.struct_size = sizeof out;
+  copy_pretrain_fields(config, out);
+  return out;
+}
+
+}  // namespace
+
+ForgetConfig read_forget_config(const lethe_forget_config* config) {
+  require(config, Code::kInvalidArgument, "config is NULL");
+  const auto given = read_struct(config, to_struct(ForgetConfig{}), "config");
+  require_reserved(given.reserved, "config");
+  ForgetConfig settings;
+  copy_forget_fields(given, settings);
+  return settings;
+}
+
+PretrainConfig read_pretrain_config(const lethe_pretrain_config* config) {
+  require(config, Code::kInvalidArgument, "config is NULL");
+  const auto given = read_struct(config, to_struct(PretrainConfig{}), "config");
+  require_reserved(given.reserved0, "config");
+  require_reserved(given.reserved, "config");
+  require(given.flip == 0 || given.flip == 1, Code::kInvalidArgument,
+          "pre-training settings: \"flip\" is ", given.flip, ", allowed is 0 or 1");
+  PretrainConfig settings;
+  copy_pretrain_fields(given, settings);
+  return settings;
+}
+
+}  // namespace lethe::capi
+
+using namespace lethe;
+using namespace lethe::capi;
+
+lethe_status lethe_forget_config_init(lethe_forget_config* config, size_t size, lethe_method method,
+                                      lethe_head head) {
+  return guard([&] {
+    const auto defaults =
+        ForgetConfig::defaults_for(static_cast<MethodKind>(method), static_cast<HeadKind>(head));
+    init_struct(config, size, to_struct(defaults), "config");
+  });
+}
+
+lethe_status lethe_forget_config_from_json(const char* json, lethe_forget_config* config) {
+  return guard([&] {
+    ForgetConfig settings = read_forget_config(config);
+    settings.update_from_json(parse_json(text(json, "json"), "forget settings"));
+    copy_forget_fields(settings, *config);
+  });
+}
+
+lethe_status lethe_forget_config_to_json(const lethe_forget_config* config,
+                                         lethe_buffer** out_json) {
+  return guard([&] {
+    clear_required(out_json, "out_json");
+    const ForgetConfig settings = read_forget_config(config);
+    settings.validate();
+    *out_json = json_buffer(settings.to_json());
+  });
+}
+
+lethe_status lethe_forget_config_validate(const lethe_forget_config* config,
+                                          lethe_buffer** out_findings) {
+  return guard([&] {
+    clear(out_findings);
+    const ForgetConfig settings = read_forget_config(config);
+    if (out_findings) *out_findings = json_buffer(settings.findings());
+    settings.validate();
+  });
+}
+
+lethe_status lethe_method_info_json(lethe_buffer** out_json) {
+  return guard([&] {
+    clear_required(out_json, "out_json");
+    *out_json = json_buffer(method_info());
+  });
+}
+
+lethe_status lethe_pretrain_config_init(lethe_pretrain_config* config, size_t size) {
+  return guard([&] { init_struct(config, size, to_struct(PretrainConfig{}), "config"); });
+}

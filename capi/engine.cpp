@@ -1,0 +1,189 @@
+// Section 6 of lethe.h: engines, their queue and their events.
+#include <chrono>
+
+#include "config.h"
+#include "guard.h"
+#include "handles.h"
+#include "options.h"
+#include "progress.h"
+#include "structs.h"
+#include "text.h"
+
+using namespace lethe;
+using namespace lethe::capi;
+
+namespace {
+
+constexpr size_t kLongestRequestId = 128;
+
+lethe_engine_options default_options() {
+  lethe_engine_options options{};
+  options.struct_size = sizeof options;
+  options.event_capacity = EngineOptions{}.event_capacity;
+  return options;
+}
+
+EngineOptions read_options(const lethe_engine_options* given) {
+  EngineOptions options;
+  if (!given) return options;
+  const auto read = read_struct(given, default_options(), "options");
+  require_reserved(read.reserved0, "options");
+  require_reserved(read.reserved, "options");
+  options.threads = checked_threads(read.threads);
+  require(read.event_capacity >= 16, Code::kInvalidArgument, "event_capacity is ",
+          read.event_capacity, ", allowed is 16 and more");
+  options.event_capacity = read.event_capacity;
+  return options;
+}
+
+/// "" stands for an id that the engine makes.
+std::string read_request_id(const char* given) {
+  if (!given) return "";
+  std::string id = text(given, "request_id");
+  require(!id.empty() && id.size() <= kLongestRequestId, Code::kInvalidArgument, "request_id has ",
+          id.size(), " bytes, allowed is 1 to ", kLongestRequestId,
+          "; NULL lets the engine make one");
+  return id;
+}
+
+std::optional<Dataset> optional_data(const lethe_dataset* dataset, const char* name) {
+  if (!dataset) return std::nullopt;
+  return checked(dataset, name).data;
+}
+
+lethe_job* job_handle(std::shared_ptr<Job> job) {
+  return make_handle(&lethe_job::job, std::move(job));
+}
+
+HeadKind head_of(const lethe_engine& engine) {
+  return engine.live->snapshot()->base->model().spec().head;
+}
+
+}  // namespace
+
+lethe_status lethe_engine_options_init(lethe_engine_options* options, size_t size) {
+  return guard([&] { init_struct(options, size, default_options(), "options"); });
+}
+
+lethe_status lethe_engine_create(lethe_model* model, const lethe_engine_options* options,
+                                 lethe_engine** out_engine) {
+  return guard([&] {
+    clear_required(out_engine, "out_engine");
+    const lethe_model& target = checked(model, "model");
+    EngineOptions chosen = read_options(options);
+    chosen.log = target.log;
+    auto handle = std::make_unique<lethe_engine>();
+    handle->live = target.live;
+    handle->engine = std::make_shared<Engine>(target.live, chosen);
+    *out_engine = handle.release();
+  });
+}
+
+lethe_status lethe_engine_enqueue(lethe_engine* engine, const char* request_id,
+                                  const int64_t* classes, size_t class_count,
+                                  const lethe_forget_config* config,
+                                  const lethe_dataset* forget_set, const lethe_dataset* retain_set,
+                                  const lethe_dataset* validation_set, lethe_job** out_job) {
+  return guard([&] {
+    clear_required(out_job, "out_job");
+    const lethe_engine& target = checked(engine, "engine");
+    require(classes || class_count == 0, Code::kInvalidArgument, "classes is NULL");
+    ForgetRequest request{
+        .request_id = read_request_id(request_id),
+        .classes = {classes, classes + class_count},
+        .config = config ? read_forget_config(config)
+                         : ForgetConfig::defaults_for(MethodKind::kGsLoraPlusPlus, head_of(target)),
+        .forget = checked(forget_set, "forget_set").data,
+        .retain = optional_data(retain_set, "retain_set"),
+        .validation = optional_data(validation_set, "validation_set")};
+    *out_job = job_handle(target.engine->enqueue(std::move(request)));
+  });
+}
+
+lethe_status lethe_engine_enqueue_pretraining(lethe_engine* engine, const char* request_id,
+                                              const lethe_pretrain_config* config,
+                                              const lethe_dataset* train_set,
+                                              const lethe_dataset* validation_set,
+                                              lethe_job** out_job) {
+  return guard([&] {
+    clear_required(out_job, "out_job");
+    const lethe_engine& target = checked(engine, "engine");
+    PretrainRequest request{.request_id = read_request_id(request_id),
+                            .config = config ? read_pretrain_config(config) : PretrainConfig{},
+                            .train = checked(train_set, "train_set").data,
+                            .validation = optional_data(validation_set, "validation_set")};
+    *out_job = job_handle(target.engine->enqueue(std::move(request)));
+  });
+}
+
+lethe_status lethe_engine_next_event(lethe_engine* engine, int64_t timeout_ms,
+                                     lethe_event* out_event) {
+  return guard([&]() -> lethe_status {
+    const size_t size = clear_struct(out_event, "out_event");
+    Event event{};
+    switch (checked(engine, "engine").engine->next_event(timeout_of(timeout_ms), event)) {
+      case Engine::Take::kTimeout:
+        return LETHE_TIMEOUT;
+      case Engine::Take::kEnd:
+        return LETHE_END;
+      case Engine::Take::kEvent:
+        break;
+    }
+    lethe_event out{};
+    out.kind = event.progress_only ? LETHE_EVENT_PROGRESS : LETHE_EVENT_STATE;
+    out.job_id = event.job_id;
+    out.state = static_cast<lethe_job_state>(event.state);
+    out.progress = to_struct(event.progress);
+    write_fields(out_event, out, size);
+    return LETHE_OK;
+  });
+}
+
+lethe_status lethe_engine_wait_idle(lethe_engine* engine, int64_t timeout_ms) {
+  return guard([&]() -> lethe_status {
+    const bool idle = checked(engine, "engine").engine->wait_idle(timeout_of(timeout_ms));
+    return idle ? LETHE_OK : LETHE_TIMEOUT;
+  });
+}
+
+int32_t lethe_engine_job_count(const lethe_engine* engine) {
+  return query(
+      0, [&] { return usable(engine) ? static_cast<int32_t>(engine->engine->jobs().size()) : 0; });
+}
+
+lethe_status lethe_engine_job_at(const lethe_engine* engine, int32_t index, lethe_job** out_job) {
+  return guard([&] {
+    clear_required(out_job, "out_job");
+    const auto jobs = checked(engine, "engine").engine->jobs();
+    require(index >= 0 && index < static_cast<int64_t>(jobs.size()), Code::kNotFound,
+            "there is no job ", index, "; the engine has ", jobs.size());
+    *out_job = job_handle(jobs[index]);
+  });
+}
+
+lethe_status lethe_engine_job_find(const lethe_engine* engine, const char* request_id,
+                                   lethe_job** out_job) {
+  return guard([&] {
+    clear_required(out_job, "out_job");
+    const lethe_engine& target = checked(engine, "engine");
+    *out_job = job_handle(target.engine->find(text(request_id, "request_id")));
+  });
+}
+
+lethe_status lethe_engine_close(lethe_engine* engine, int64_t timeout_ms) {
+  return guard([&]() -> lethe_status {
+    const bool closed = checked(engine, "engine").engine->close(timeout_of(timeout_ms));
+    return closed ? LETHE_OK : LETHE_TIMEOUT;
+  });
+}
+
+void lethe_engine_free(lethe_engine* engine) {
+  query(0, [&] {
+    if (engine && engine->intact() && engine->inherited()) {
+      // The worker stayed behind in the parent: there is no thread to join, so keep the memory.
+      new std::shared_ptr<Engine>(std::move(engine->engine));
+    }
+    destroy(engine);
+    return 0;
+  });
+}
