@@ -1,0 +1,31 @@
+// Models of both architectures that run in microseconds.
+#pragma once
+
+#include "models/model.h"
+#include "near.h"
+
+namespace lethe::testing {
+
+inline const Json kTinyVit = {{"arch", "vit"}, {"classes", 4},    {"image_size", 8},
+                              {"channels", 1}, {"patch_size", 4}, {"dim", 16},
+                              {"depth", 2},    {"heads", 2},      {"mlp_dim", 32}};
+inline const Json kTinyFace = {{"arch", "face_vit"}, {"classes", 5},  {"image_size", 8},
+                               {"patch_size", 4},    {"dim", 12},     {"depth", 2},
+                               {"heads", 3},         {"head_dim", 8}, {"mlp_dim", 20}};
+
+inline Json with(Json spec, const Json& changes) {
+  spec.update(changes);
+  return spec;
+}
+
+inline std::shared_ptr<const Model> model_of(const Json& spec) {
+  return make_model(ModelSpec::from_json(spec));
+}
+
+inline at::Tensor images_for(const Model& model, int64_t count = 3) {
+  const ModelSpec& s = model.spec();
+  return at::empty({count, s.channels, s.image_size, s.image_size})
+      .uniform_(0, 1, RandomStream(5, "images").generator());
+}
+
+}  // namespace lethe::testing
