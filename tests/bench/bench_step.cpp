@@ -3,14 +3,15 @@
 // 112x112, dim 512, depth 6, float32, dropout off, so that both compute the same mathematics. Both are
 // checked to agree before anything is timed. Each line ends in `ratio N.NN`: Lethe over plain.
 #include <ATen/ATen.h>
-#include <torch/version.h>
 #include <ATen/core/grad_mode.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
 
 #include "adapters/group_sparsity.h"
 #include "bench/plain_step.h"
@@ -107,7 +108,7 @@ int run(int repeats) {
   int failures = 0;
   for (const Case c : {Case{4, 5 * repeats}, Case{48, repeats}}) {
     Inputs in;
-    const at::IntArrayRef shape{c.batch, 3, spec.image_size, spec.image_size};
+    const std::vector<int64_t> shape{c.batch, 3, spec.image_size, spec.image_size};
     in.forget = at::empty(shape).uniform_(0, 1, generator);
     in.retain = at::empty(shape).uniform_(0, 1, generator);
     in.y_f = at::empty({c.batch}, at::kLong).random_(80, 100, generator);
