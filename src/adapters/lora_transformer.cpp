@@ -3,25 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <array>
-#include <map>
-#include <string>
+
+#include "adapters/frozen_attention.h"
+#include "kernels/project.h"
 
 namespace lethe {
 namespace {
-
-/// A buffer that keeps its memory: get() gives a tensor of the asked shape over it.
-class Slot {
- public:
-  at::Tensor get(at::IntArrayRef shape, const at::TensorOptions& options) {
-    int64_t count = 1;
-    for (int64_t n : shape) count *= n;
-    if (!memory_.defined() || memory_.numel() < count) memory_ = at::empty({count}, options);
-    return memory_.narrow(0, 0, count).view(shape);
-  }
-
- private:
-  at::Tensor memory_;
-};
 
 /// Statistics of a layer norm's input, for its backward pass.
 struct NormState {
@@ -31,13 +18,13 @@ struct NormState {
 /// Zero-one mask of a dropout, undefined when there is none.
 using Mask = at::Tensor;
 
-/// What one block's backward pass needs. T: tokens that are queries (1 or N); E = heads * head_dim.
+/// What one block's backward pass needs. T: tokens it computes, 1 or N.
 struct BlockState {
-  Slot x, x1, n2, h1, q, kv;          // memory of the tensors below
+  explicit BlockState(FrozenAttention a) : attention(std::move(a)) {}
+  FrozenAttention attention;
+  Slot x, x1, n2, h1;  // memory of the tensors below
   NormState norm1, norm2;
-  at::Tensor queries, keys_values;    // [B*T, E], [B*N, 2E]
-  at::Tensor mixed, attention_state;  // attention output [B, H, T, d]; log-sum-exp or the softmax
-  at::Tensor normed2, hidden;         // [B*T, D], before the GELU [B*T, M]
+  at::Tensor normed2, hidden;  // [B*T, D], before the GELU [B*T, M]
   Mask mixed_mask, hidden_mask, out_mask;
 };
 
@@ -54,15 +41,14 @@ struct AdaptedLinear {
 struct LoraTransformer::Workspace {
   std::vector<BlockState> blocks;
   std::vector<std::array<AdaptedLinear, 2>> ffn;  // fc1, fc2 of every block
-  Slot normed, activated, wide_gradient, narrow_gradient, value_gradient;
+  Slot normed, last_normed, activated, wide_gradient, narrow_gradient, value_gradient;
   NormState final_norm;
   int64_t batch = 0, tokens = 0;
 };
 
 namespace {
 
-at::Tensor normalise(const LayerNorm& norm, NormState& state, const at::Tensor& x,
-                     at::Tensor out) {
+at::Tensor normalise(const LayerNorm& norm, NormState& state, const at::Tensor& x, at::Tensor out) {
   state.input = x;
   state.mean = at::empty({x.size(0), 1}, x.options());
   state.rstd = at::empty({x.size(0), 1}, x.options());
@@ -76,16 +62,6 @@ at::Tensor normalise_backward(const LayerNorm& norm, const NormState& state,
   return std::get<0>(at::native_layer_norm_backward(gradient, state.input, norm.weight.sizes(),
                                                     state.mean, state.rstd, norm.weight, norm.bias,
                                                     {true, false, false}));
-}
-
-/// out = x W^T + b.
-void project(at::Tensor out, const at::Tensor& x, const at::Tensor& weight,
-             const at::Tensor& bias) {
-  if (bias.defined()) {
-    at::addmm_out(out, bias, x, weight.t());
-  } else {
-    at::mm_out(out, x, weight.t());
-  }
 }
 
 /// x *= mask / (1 - p), with a fresh mask that is kept.
@@ -102,25 +78,26 @@ at::Tensor drop_backward(at::Tensor gradient, const Mask& mask, double p) {
 
 }  // namespace
 
-LoraTransformer::LoraTransformer(Transformer transformer, LoraParameters& lora,
-                                 StepSavings savings, double dropout, at::Generator generator)
+LoraTransformer::LoraTransformer(Transformer transformer, LoraParameters& lora, StepSavings savings,
+                                 double dropout, at::Generator generator)
     : transformer_(std::move(transformer)),
       lora_(lora),
       savings_(savings),
       dropout_(dropout),
       generator_(std::move(generator)),
       workspace_(std::make_unique<Workspace>()) {
-  const size_t depth = transformer_.blocks.size();
-  workspace_->blocks.resize(depth);
+  // Flash attention for the CPU is the one fused kernel whose backward LibTorch offers by itself.
+  savings_.fused_attention = savings_.fused_attention && lora_.values().is_cpu();
   for (const Block& block : transformer_.blocks) {
+    const bool last = &block == &transformer_.blocks.back();
+    workspace_->blocks.emplace_back(FrozenAttention(
+        block, transformer_, last && savings_.class_token_only, savings_.fused_attention));
     workspace_->ffn.push_back({AdaptedLinear{block.fc1, -1, {}}, AdaptedLinear{block.fc2, -1, {}}});
   }
   for (size_t i = 0; i < lora_.sites().size(); ++i) {
     const AdapterSite& site = lora_.sites()[i];
     workspace_->ffn.at(site.block)[site.layer == "fc1" ? 0 : 1].site = static_cast<int64_t>(i);
   }
-  // Flash attention for the CPU is the one fused kernel whose backward LibTorch offers by itself.
-  savings_.fused_attention = savings_.fused_attention && lora_.values().is_cpu();
 }
 
 LoraTransformer::~LoraTransformer() = default;
@@ -142,34 +119,34 @@ static void adapted_forward(at::Tensor out, const at::Tensor& x, AdaptedLinear& 
                             const LoraParameters& lora, bool folded) {
   const bool lora_here = layer.adapted();
   if (lora_here && folded) {
-    project(out, x, layer.folded, layer.frozen.bias);
+    project_into(out, x, layer.folded, layer.frozen.bias);
     return;
   }
-  project(out, x, layer.frozen.weight, layer.frozen.bias);
+  project_into(out, x, layer.frozen.weight, layer.frozen.bias);
   if (!lora_here) return;
-  const at::Tensor u = x.mm(lora.a(layer.site).t());
+  const at::Tensor u = project(x, lora.a(layer.site));
   out.addmm_(u, lora.b(layer.site).t(), 1, lora.scale());
 }
 
 // With g = dL/dy, u = x A^T, v = g B:  dB += s g^T u,  dA += s v^T x,  dL/dx = g W + s v A
-// (performance.md 1.5). g^T u is formed as (u^T g)^T: the long dimension then runs along rows.
+// (performance.md 1.5). g^T u is formed as (u^T g)^T, whose long side runs along memory.
 static void adapted_backward(at::Tensor out, const at::Tensor& gradient, const at::Tensor& x,
                              const AdaptedLinear& layer, LoraParameters& lora, bool folded,
                              bool input_gradient) {
   at::Tensor v;
   if (layer.adapted()) {
     const at::Tensor a = lora.a(layer.site), b = lora.b(layer.site);
-    const at::Tensor u = x.mm(a.t());
-    v = gradient.mm(b);
-    lora.grad_b(layer.site).add_(u.t().mm(gradient).t(), lora.scale());
-    lora.grad_a(layer.site).addmm_(v.t(), x, 1, lora.scale());
+    const at::Tensor u = project(x, a);
+    v = project(gradient, b.t());
+    lora.grad_b(layer.site).add_(project(u.t(), gradient.t()).t(), lora.scale());
+    lora.grad_a(layer.site).add_(project(v.t(), x.t()), lora.scale());
   }
   if (!input_gradient) return;
   if (layer.adapted() && folded) {
-    at::mm_out(out, gradient, layer.folded);
+    project_into(out, gradient, layer.folded.t());
     return;
   }
-  at::mm_out(out, gradient, layer.frozen.weight);
+  project_into(out, gradient, layer.frozen.weight.t());
   if (layer.adapted()) out.addmm_(v, lora.a(layer.site), 1, lora.scale());
 }
 
@@ -177,8 +154,7 @@ at::Tensor LoraTransformer::forward(const at::Tensor& prefix) {
   Workspace& w = *workspace_;
   const auto options = prefix.options();
   const int64_t batch = w.batch = prefix.size(0), n = w.tokens = prefix.size(1);
-  const int64_t dim = prefix.size(2), heads = transformer_.heads, width = transformer_.head_dim;
-  const int64_t inner = heads * width;
+  const int64_t dim = prefix.size(2);
   const size_t depth = transformer_.blocks.size();
 
   if (savings_.folded_lora) {
@@ -196,7 +172,7 @@ at::Tensor LoraTransformer::forward(const at::Tensor& prefix) {
   for (size_t i = 0; i < depth; ++i) {
     const Block& block = transformer_.blocks[i];
     BlockState& s = w.blocks[i];
-    const int64_t t = i + 1 == depth && savings_.class_token_only ? 1 : n;  // query tokens
+    const int64_t t = i + 1 == depth && savings_.class_token_only ? 1 : n;
     const int64_t rows = batch * t;
     const auto first_tokens = [&](const at::Tensor& all) {  // [B*N, *] -> the queries' rows
       return t == n ? all : all.view({batch, n, -1}).select(1, 0);
@@ -206,39 +182,17 @@ at::Tensor LoraTransformer::forward(const at::Tensor& prefix) {
     if (i == 0) {  // its attention is the prefix
       x1.copy_(first_tokens(prefix.reshape({batch * n, dim})));
     } else {
+      Slot& memory = t == n ? w.normed : w.last_normed;  // the class token's attention keeps it
       const at::Tensor normed =
-          normalise(block.norm1, s.norm1, x, w.normed.get({batch * n, dim}, options));
-      const at::Tensor& weight = block.qkv.weight;
-      const at::Tensor& bias = block.qkv.bias;
-      const auto part = [&](const at::Tensor& of, int64_t begin, int64_t end) {
-        return of.defined() ? of.slice(0, begin, end) : of;
-      };
-      s.queries = s.q.get({rows, inner}, options);
-      s.keys_values = s.kv.get({batch * n, 2 * inner}, options);
-      project(s.queries, first_tokens(normed), part(weight, 0, inner), part(bias, 0, inner));
-      project(s.keys_values, normed, part(weight, inner, 3 * inner),
-              part(bias, inner, 3 * inner));
-
-      const at::Tensor q = s.queries.view({batch, t, heads, width}).transpose(1, 2);
-      const at::Tensor kv = s.keys_values.view({batch, n, 2, heads, width});
-      const at::Tensor k = kv.select(2, 0).transpose(1, 2), v = kv.select(2, 1).transpose(1, 2);
-      const double scale = transformer_.attention_scale;
-      if (savings_.fused_attention) {
-        std::tie(s.mixed, s.attention_state) = at::_scaled_dot_product_flash_attention_for_cpu(
-            q, k, v, 0.0, false, std::nullopt, scale);
-      } else {
-        s.attention_state = at::softmax(at::matmul(q, k.transpose(2, 3)).mul_(scale), -1);
-        s.mixed = at::matmul(s.attention_state, v);
-      }
+          normalise(block.norm1, s.norm1, x, memory.get({batch * n, dim}, options));
+      const at::Tensor mixed = s.attention.forward(normed.view({batch, n, dim}));
       at::Tensor branch = w.narrow_gradient.get({rows, dim}, options);
-      project(branch, s.mixed.transpose(1, 2).reshape({rows, inner}), block.out.weight,
-              block.out.bias);
+      project_into(branch, mixed, block.out.weight, block.out.bias);
       drop(branch, s.mixed_mask, dropout_, generator_);
       at::add_out(x1, first_tokens(x), branch);
     }
 
-    s.normed2 =
-        normalise(block.norm2, s.norm2, x1, s.n2.get({rows, dim}, options));
+    s.normed2 = normalise(block.norm2, s.norm2, x1, s.n2.get({rows, dim}, options));
     s.hidden = s.h1.get({rows, block.fc1.weight.size(0)}, options);
     adapted_forward(s.hidden, s.normed2, w.ffn[i][0], lora_, savings_.folded_lora);
     at::Tensor activated = w.activated.get(s.hidden.sizes(), options);
@@ -261,7 +215,6 @@ void LoraTransformer::backward(const at::Tensor& gradient) {
   Workspace& w = *workspace_;
   const auto options = gradient.options();
   const int64_t batch = w.batch, n = w.tokens, dim = gradient.size(1);
-  const int64_t heads = transformer_.heads, width = transformer_.head_dim, inner = heads * width;
   const size_t depth = transformer_.blocks.size();
 
   at::Tensor g = normalise_backward(transformer_.final_norm, w.final_norm, gradient.contiguous());
@@ -293,39 +246,13 @@ void LoraTransformer::backward(const at::Tensor& gradient) {
     if (!below) return;
     g = normalise_backward(block.norm2, s.norm2, narrow).add_(g);
 
-    // x1 = x + dropout(out(attention(q, k, v))), q for t tokens, k and v for all
-    const at::Tensor mixed_gradient = w.value_gradient.get({rows, inner}, options);
-    at::Tensor out = mixed_gradient;
-    at::mm_out(out, drop_backward(g, s.mixed_mask, dropout_), block.out.weight);
-    const at::Tensor dmixed = mixed_gradient.view({batch, t, heads, width}).transpose(1, 2);
-    const at::Tensor q = s.queries.view({batch, t, heads, width}).transpose(1, 2);
-    const at::Tensor kv = s.keys_values.view({batch, n, 2, heads, width});
-    const at::Tensor k = kv.select(2, 0).transpose(1, 2), v = kv.select(2, 1).transpose(1, 2);
-    const double scale = transformer_.attention_scale;
-    at::Tensor dq, dk, dv;
-    if (savings_.fused_attention) {
-      std::tie(dq, dk, dv) = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-          dmixed, q, k, v, s.mixed, s.attention_state, 0.0, false, std::nullopt, scale);
-    } else {
-      const at::Tensor& p = s.attention_state;
-      dv = at::matmul(p.transpose(2, 3), dmixed);
-      const at::Tensor dp = at::matmul(dmixed, v.transpose(2, 3));
-      const at::Tensor ds = (dp - (dp * p).sum(-1, true)).mul_(p).mul_(scale);
-      dq = at::matmul(ds, k);
-      dk = at::matmul(ds.transpose(2, 3), q);
-    }
-    const auto flat = [&](const at::Tensor& x) {  // [B, H, *, d] -> [B * *, E]
-      return x.transpose(1, 2).reshape({-1, inner});
-    };
-    at::Tensor dnormed = w.normed.get({batch * n, dim}, options);
-    at::mm_out(dnormed, flat(dk), block.qkv.weight.slice(0, inner, 2 * inner));
-    dnormed.addmm_(flat(dv), block.qkv.weight.slice(0, 2 * inner, 3 * inner));
-    const auto first_tokens = [&](at::Tensor all) {
-      return t == n ? all : all.view({batch, n, dim}).select(1, 0);
-    };
-    first_tokens(dnormed).addmm_(flat(dq), block.qkv.weight.slice(0, 0, inner));
+    // x1 = x + dropout(out(attention(norm1(x)))), for t of the n tokens
+    const at::Tensor dmixed = w.value_gradient.get({rows, block.out.weight.size(1)}, options);
+    project_into(dmixed, drop_backward(g, s.mixed_mask, dropout_), block.out.weight.t());
+    const at::Tensor dnormed = w.normed.get({batch * n, dim}, options);
+    s.attention.backward(dmixed, dnormed);
     at::Tensor below_gradient = normalise_backward(block.norm1, s.norm1, dnormed);
-    first_tokens(below_gradient).add_(g);
+    (t == n ? below_gradient : below_gradient.view({batch, n, dim}).select(1, 0)).add_(g);
     g = below_gradient;
   }
 }

@@ -1,6 +1,7 @@
-// The training step's network: a frozen Transformer with LoRA on its FFN linears, forward and backward
-// written out for the one case that matters, because every experiment pays for it (performance.md 1.3
-// to 1.5). Only LoRA gradients and input gradients exist; no gradient of a frozen weight is formed.
+// The training step's network: a frozen Transformer with LoRA on its FFN linears, forward and
+// backward written out for the one case that matters, because every experiment pays for it
+// (performance.md 1.3 to 1.5). Only LoRA gradients and input gradients exist; no gradient of a
+// frozen weight is formed.
 #pragma once
 
 #include <ATen/core/Generator.h>
@@ -19,15 +20,15 @@ struct StepSavings {
 };
 
 /// Not thread-safe; one for each training run. Activations live in a workspace that is reused from
-/// step to step: allocating hundreds of megabytes anew each step costs page faults worth a fifth of it.
+/// step to step.
 class LoraTransformer {
  public:
   LoraTransformer(Transformer transformer, LoraParameters& lora, StepSavings savings = {},
                   double dropout = 0, at::Generator generator = {});
   ~LoraTransformer();
 
-  /// What the first LoRA layer's block computes before it, from tokens [B, N, D]: the residual stream
-  /// after block 0's attention. No LoRA value enters it, so it can be kept between steps.
+  /// What the first LoRA layer's block computes before it, from tokens [B, N, D]: the residual
+  /// stream after block 0's attention. No LoRA value enters it, so it can be kept between steps.
   at::Tensor prefix(const at::Tensor& tokens) const;
 
   /// From prefix() [B, N, D] to embeddings [B, D]; keeps what backward() needs.

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/project.h"
 #include "support/error.h"
 
 namespace lethe {
@@ -11,7 +12,7 @@ at::Tensor layer_norm(const at::Tensor& x, const LayerNorm& norm) {
 }
 
 at::Tensor linear(const at::Tensor& x, const Linear& layer) {
-  return at::linear(x, layer.weight, layer.bias);
+  return project(x, layer.weight, layer.bias);
 }
 
 at::Tensor dropout(const at::Tensor& x, const ForwardOptions& options) {
@@ -25,29 +26,13 @@ at::Tensor dropout(const at::Tensor& x, const ForwardOptions& options) {
 }
 
 at::Tensor attention(const at::Tensor& normed, const Block& block, const Transformer& transformer,
-                     const ForwardOptions& options, int64_t queries) {
-  const int64_t batch = normed.size(0);
+                     const ForwardOptions& options) {
+  const int64_t batch = normed.size(0), n = normed.size(1);
   const int64_t heads = transformer.heads, width = transformer.head_dim;
-  const int64_t inner = heads * width;
-  const auto to_heads = [&](const at::Tensor& x) {  // [B, N, inner] -> [B, heads, N, width]
-    return x.view({batch, x.size(1), heads, width}).transpose(1, 2);
-  };
-  at::Tensor q, k, v;
-  if (queries == 0) {
-    const auto parts = linear(normed, block.qkv).split(inner, /*dim=*/2);
-    q = parts[0], k = parts[1], v = parts[2];
-  } else {
-    const auto rows = [&](int64_t begin, int64_t end) {
-      const at::Tensor& bias = block.qkv.bias;
-      return Linear{block.qkv.weight.slice(0, begin, end),
-                    bias.defined() ? bias.slice(0, begin, end) : bias};
-    };
-    q = linear(normed.narrow(1, 0, queries), rows(0, inner));
-    const auto parts = linear(normed, rows(inner, 3 * inner)).split(inner, /*dim=*/2);
-    k = parts[0], v = parts[1];
-  }
-  q = to_heads(q), k = to_heads(k), v = to_heads(v);
-
+  const at::Tensor parts = linear(normed, block.qkv)
+                               .view({batch, n, 3, heads, width})
+                               .permute({2, 0, 3, 1, 4});  // [3, B, H, N, d]
+  const at::Tensor q = parts[0], k = parts[1], v = parts[2];
   at::Tensor mixed;
   if (options.fused_attention) {
     mixed = at::scaled_dot_product_attention(q, k, v, /*attn_mask=*/{}, /*dropout_p=*/0.0,
@@ -56,7 +41,29 @@ at::Tensor attention(const at::Tensor& normed, const Block& block, const Transfo
     const at::Tensor scores = at::matmul(q, k.transpose(2, 3)) * transformer.attention_scale;
     mixed = at::matmul(at::softmax(scores, -1), v);
   }
-  return linear(mixed.transpose(1, 2).reshape({batch, mixed.size(2), inner}), block.out);
+  return linear(mixed.transpose(1, 2).reshape({batch, n, heads * width}), block.out);
+}
+
+ClassTokenAttention class_token_attention(const at::Tensor& normed, const Block& block,
+                                          const Transformer& transformer) {
+  const int64_t batch = normed.size(0), dim = normed.size(2);
+  const int64_t heads = transformer.heads, width = transformer.head_dim, inner = heads * width;
+  const at::Tensor& bias = block.qkv.bias;
+  const auto bias_of = [&](int64_t part) {
+    return bias.defined() ? bias.slice(0, part * inner, (part + 1) * inner) : bias;
+  };
+  const at::Tensor w = block.qkv.weight.view({3, heads, width, dim});
+  const at::Tensor q =
+      linear(normed.select(1, 0), Linear{block.qkv.weight.slice(0, 0, inner), bias_of(0)});
+
+  ClassTokenAttention result;
+  result.queries = at::bmm(q.view({batch, heads, width}).transpose(0, 1), w[1]).transpose(0, 1);
+  const at::Tensor scores = at::bmm(result.queries, normed.transpose(1, 2));
+  result.probabilities = at::softmax(scores * transformer.attention_scale, -1);
+  const at::Tensor mixed = at::bmm(result.probabilities, normed).transpose(0, 1);  // [H, B, D]
+  result.output = at::bmm(mixed, w[2].transpose(1, 2)).transpose(0, 1).reshape({batch, inner});
+  if (bias.defined()) result.output = result.output + bias_of(2);
+  return result;
 }
 
 at::Tensor feed_forward(const at::Tensor& normed, const Block& block,
@@ -69,11 +76,13 @@ at::Tensor encode(const at::Tensor& tokens, const Transformer& transformer,
   at::Tensor x = dropout(tokens, options);
   for (size_t i = 0; i < transformer.blocks.size(); ++i) {
     const Block& block = transformer.blocks[i];
-    const bool last = i + 1 == transformer.blocks.size();
-    const int64_t queries = last && options.class_token_only ? 1 : 0;
-    const at::Tensor mixed =
-        attention(layer_norm(x, block.norm1), block, transformer, options, queries);
-    x = (queries ? x.narrow(1, 0, queries) : x) + dropout(mixed, options);
+    const at::Tensor normed = layer_norm(x, block.norm1);
+    if (options.class_token_only && i + 1 == transformer.blocks.size()) {
+      const at::Tensor mixed = class_token_attention(normed, block, transformer).output;
+      x = x.narrow(1, 0, 1) + dropout(linear(mixed, block.out).unsqueeze(1), options);
+    } else {
+      x = x + dropout(attention(normed, block, transformer, options), options);
+    }
     x = x + dropout(feed_forward(layer_norm(x, block.norm2), block, options), options);
   }
   return layer_norm(x.select(1, 0), transformer.final_norm);

@@ -1,5 +1,5 @@
-// The pre-norm Transformer encoder that both image models share, as views of named weights and plain
-// functions. Shapes: x [B, N, D], heads H of width d, MLP width M.
+// The pre-norm Transformer encoder that both image models share, as views of named weights and
+// plain functions. Shapes: x [B, N, D], heads H of width d, MLP width M.
 #pragma once
 
 #include <ATen/core/Generator.h>
@@ -39,9 +39,9 @@ struct Transformer {
 
 /// How a forward pass runs. The two savings are exact up to rounding.
 struct ForwardOptions {
-  double dropout = 0;             ///< probability; > 0 needs a generator
+  double dropout = 0;  ///< probability; > 0 needs a generator
   at::Generator* generator = nullptr;
-  bool class_token_only = true;   ///< last block: keys and values for all tokens, the rest for one
+  bool class_token_only = true;  ///< last block for one token
   bool fused_attention = true;
 };
 
@@ -51,10 +51,21 @@ at::Tensor linear(const at::Tensor& x, const Linear& layer);
 /// Inverted dropout from an explicit generator; LibTorch's own uses the process-wide one.
 at::Tensor dropout(const at::Tensor& x, const ForwardOptions& options);
 
-/// The attention branch of a block for normalised input: out(softmax(q k^T scale) v). Queries are the
-/// first `queries` tokens only (0: all).
+/// The attention branch of a block for normalised input: out(softmax(q k^T scale) v).
 at::Tensor attention(const at::Tensor& normed, const Block& block, const Transformer& transformer,
-                     const ForwardOptions& options, int64_t queries = 0);
+                     const ForwardOptions& options);
+
+/// Attention with the class token as the only query: all that a last block needs. Keys and values
+/// are never projected for N tokens, because their projections can change sides: q_h (W_k n_j) =
+/// (q_h W_k) n_j, and sum_j p_j W_v n_j = W_v (sum_j p_j n_j). A key's bias adds the same to all
+/// scores of a head and leaves the softmax as it is.
+struct ClassTokenAttention {
+  at::Tensor queries;        ///< q_h W_k, [B, H, D]
+  at::Tensor probabilities;  ///< [B, H, N]
+  at::Tensor output;         ///< heads side by side, [B, E]; to be projected by `out`
+};
+ClassTokenAttention class_token_attention(const at::Tensor& normed, const Block& block,
+                                          const Transformer& transformer);
 
 /// The FFN branch of a block for normalised input.
 at::Tensor feed_forward(const at::Tensor& normed, const Block& block,

@@ -1,7 +1,8 @@
-// bench_step [REPEATS]: samples a second of a GS-LoRA++ step, Lethe's against plain autograd written
-// the reference's way (plain_step.h), interleaved in one run on one model: the paper's face model,
-// 112x112, dim 512, depth 6, float32, dropout off, so that both compute the same mathematics. Both are
-// checked to agree before anything is timed. Each line ends in `ratio N.NN`: Lethe over plain.
+// bench_step [REPEATS]: samples a second of a GS-LoRA++ step, Lethe's against plain autograd
+// written the reference's way (plain_step.h), interleaved in one run on one model: the paper's face
+// model, 112x112, dim 512, depth 6, float32, dropout off, so that both compute the same
+// mathematics. Both are checked to agree before anything is timed. Each line ends in `ratio N.NN`:
+// Lethe over plain.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/version.h>
@@ -60,9 +61,8 @@ struct FastStep {
 
   double run(const Inputs& in) {
     const bool cached = settings.fast & kFastPrefixCache;
-    const LossTerms terms =
-        step.run(cached ? forget_prefix : step.prefix(in.forget), in.y_f,
-                 cached ? retain_prefix : step.prefix(in.retain), in.y_r);
+    const LossTerms terms = step.run(cached ? forget_prefix : step.prefix(in.forget), in.y_f,
+                                     cached ? retain_prefix : step.prefix(in.retain), in.y_r);
     double structure = 0;
     for (double norm : group_norms(lora)) structure += norm;
     optimizer.step({settings.learning_rate, settings.weight_decay, settings.structure_weight, 0});
@@ -125,16 +125,16 @@ int run(int repeats) {
       failures += !equal;
       std::vector<double> plain_times, fast_times;
       for (int i = 0; i < c.repeats; ++i) {  // interleaved: both see the same machine
-        plain_times.push_back(
-            seconds([&] { plain.run(in.forget, in.y_f, in.retain, in.y_r); }));
+        plain_times.push_back(seconds([&] { plain.run(in.forget, in.y_f, in.retain, in.y_r); }));
         fast_times.push_back(seconds([&] { fast.run(in); }));
       }
       const double samples = 2.0 * static_cast<double>(c.batch);
       const double p = samples / median(plain_times), f = samples / median(fast_times);
-      std::printf("face_vit float32 batch %ld+%ld, %s: plain %.2f samples/s, lethe %.2f samples/s,"
-                  " losses %s (%.6g, %.6g), ratio %.2f\n",
-                  static_cast<long>(c.batch), static_cast<long>(c.batch), arms[arm].name, p, f,
-                  equal ? "equal" : "FAIL", expected, actual, f / p);
+      std::printf(
+          "face_vit float32 batch %ld+%ld, %s: plain %.2f samples/s, lethe %.2f samples/s,"
+          " losses %s (%.6g, %.6g), ratio %.2f\n",
+          static_cast<long>(c.batch), static_cast<long>(c.batch), arms[arm].name, p, f,
+          equal ? "equal" : "FAIL", expected, actual, f / p);
       std::fflush(stdout);
     }
   }
