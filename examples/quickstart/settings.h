@@ -21,7 +21,7 @@
 #define DEFAULT_FORGET "1,2/5,7/8,9"
 #define DEFAULT_SEED 1337
 #define TASK_SETTINGS \
-  "{\"max_steps\":300,\"data_ratio\":0.2,\"sparsity\":\"proximal\",\"proximal_weight\":12}"
+  "{\"max_steps\":400,\"data_ratio\":0.2,\"sparsity\":\"proximal\",\"proximal_weight\":13}"
 #define CURVE_POINTS 100 /* progress events of a task, about */
 
 /* Test images of each class whose scores are kept for the restart and the roll-back. */
