@@ -135,6 +135,7 @@ static int quickstart(run* r) {
 
 int main(int argc, char** argv) {
   static run r; /* large, and all zero at the start */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* progress shows at once in a log, too */
   options_parse(argc, argv, &r.opts);
   if (lethe_abi_version() >> 16 != LETHE_ABI_VERSION >> 16)
     die("VERSION", "the loaded Lethe library %s has another ABI than lethe.h",

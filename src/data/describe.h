@@ -3,17 +3,14 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <sstream>
 #include <string>
+
+#include "support/error.h"
 
 namespace lethe {
 
 /// Such as "[60000, 1, 28, 28]".
-inline std::string describe(at::IntArrayRef shape) {
-  std::ostringstream out;
-  out << shape;
-  return out.str();
-}
+inline std::string describe(at::IntArrayRef shape) { return lethe::str(shape); }
 
 /// Type and shape, such as "uint8 [60000, 1, 28, 28]".
 inline std::string describe(const at::Tensor& tensor) {

@@ -9,9 +9,7 @@ namespace {
 
 /// A percentage with up to two decimals.
 std::string percent(double value) {
-  std::ostringstream text;
-  text << std::setprecision(value >= 100 ? 5 : 4) << value << " %";
-  return text.str();
+  return str(std::setprecision(value >= 100 ? 5 : 4), value, " %");
 }
 
 /// The setting that drives groups to zero, with its value.

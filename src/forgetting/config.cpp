@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <iomanip>
 #include <limits>
 #include <utility>
 
@@ -24,11 +25,9 @@ struct Range {
   }
   std::string text() const {
     if (std::isinf(low)) return "";
-    std::ostringstream out;
-    out.precision(17);
-    out << (or_negative ? ", negative or " : ", ") << (above_low ? "above " : "at least ") << low
-        << " and " << (below_high ? "below " : "at most ") << high;
-    return out.str();
+    return str(std::setprecision(17), or_negative ? ", negative or " : ", ",
+               above_low ? "above " : "at least ", low, " and ", below_high ? "below " : "at most ",
+               high);
   }
 };
 

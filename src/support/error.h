@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <locale>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -42,10 +43,12 @@ class Error : public std::runtime_error {
   Code code_;
 };
 
-/// The arguments written one after the other, as a stream would.
+/// The arguments written one after the other, as a stream would, whatever locale the host has set: a
+/// thousands separator would change names that are looked up, and seeds made from them.
 template <typename... Args>
 std::string str(const Args&... args) {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   (out << ... << args);
   return out.str();
 }

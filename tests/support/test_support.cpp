@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <locale>
 #include <numeric>
 #include <thread>
 
@@ -24,6 +25,18 @@ void expect_equal(const std::string& actual, const std::string& expected) {
 }
 
 // --- errors ---
+
+void texts_are_the_same_in_every_locale(void**) {
+  struct German : std::numpunct<char> {
+    char do_decimal_point() const override { return ','; }
+    char do_thousands_sep() const override { return '.'; }
+    std::string do_grouping() const override { return "\3"; }
+  };
+  const std::locale before = std::locale::global(std::locale(std::locale::classic(), new German));
+  const std::string text = str(1234567, " ", 0.5);
+  std::locale::global(before);
+  assert_string_equal(text.c_str(), "1234567 0.5");
+}
 
 void error_carries_code_and_sentence(void**) {
   expect_error(Code::kState, "3 is not 4", [] { fail(Code::kState, 3, " is not ", 4); });
@@ -307,6 +320,7 @@ int main() {
   using namespace lethe;
   const CMUnitTest tests[] = {
       cmocka_unit_test(error_carries_code_and_sentence),
+      cmocka_unit_test(texts_are_the_same_in_every_locale),
       cmocka_unit_test(json_good_text),
       cmocka_unit_test(json_equal_values_give_equal_text),
       cmocka_unit_test(json_syntax_errors),
