@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/cpu/adamw.h"
+#include "support/error.h"
 
 namespace lethe {
 namespace {
@@ -82,6 +83,25 @@ void GroupSparseAdamW::step(const Step& settings) {
       part(values).mul_(1 - shrink / norm);
     }
   }
+}
+
+GroupSparseAdamW::State GroupSparseAdamW::state() const {
+  return {first_moment_.clone(), second_moment_.clone(), dead_, steps_};
+}
+
+void GroupSparseAdamW::restore(const State& state) {
+  const auto fits = [&](const at::Tensor& moment) {
+    return moment.sizes() == first_moment_.sizes() && moment.scalar_type() == at::kFloat;
+  };
+  require(fits(state.first_moment) && fits(state.second_moment) &&
+              state.dead.size() == dead_.size() && state.steps >= 0,
+          Code::kCorrupt, "the saved optimizer is one of ", state.dead.size(), " groups and ",
+          state.first_moment.numel(), " values, not of ", dead_.size(), " and ",
+          first_moment_.numel());
+  first_moment_.copy_(state.first_moment);
+  second_moment_.copy_(state.second_moment);
+  dead_ = state.dead;
+  steps_ = state.steps;
 }
 
 int64_t GroupSparseAdamW::dead_groups() const {

@@ -33,6 +33,16 @@ class GroupSparseAdamW {
   int64_t dead_groups() const;
   bool dead(size_t group) const { return dead_[group]; }
 
+  /// Where it stands, in memory of its own: one set to it goes on exactly alike.
+  struct State {
+    at::Tensor first_moment, second_moment;
+    std::vector<bool> dead;
+    int64_t steps;
+  };
+  State state() const;
+  /// Throws kCorrupt unless `state` is one of these groups.
+  void restore(const State& state);
+
  private:
   LoraParameters& lora_;
   at::Tensor first_moment_, second_moment_;

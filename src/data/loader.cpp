@@ -24,4 +24,19 @@ std::vector<int64_t> Loader::next() {
   return {begin, begin + count};
 }
 
+void Loader::restore(State state) {
+  const auto size = static_cast<int64_t>(state.order.size());
+  const bool fits = (size == size_ || size == 0) && state.position >= 0 &&
+                    state.position <= size_ && (size > 0 || state.position == size_);
+  require(fits, Code::kCorrupt, "the saved order of ", size, " samples at ", state.position,
+          " is not one of ", size_, " samples");
+  for (const int64_t index : state.order) {
+    require(index >= 0 && index < size_, Code::kCorrupt, "the saved order holds ", index,
+            ", allowed is 0 to ", size_ - 1);
+  }
+  stream_.set_state(state.stream);
+  order_ = std::move(state.order);
+  position_ = state.position;
+}
+
 }  // namespace lethe

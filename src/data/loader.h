@@ -9,8 +9,7 @@
 namespace lethe {
 
 /// Shuffled batches of positions, epoch after epoch (algorithm.md 5.3): every epoch visits each
-/// position once in a new order, and its last, smaller batch is kept. A copy continues exactly as
-/// the original would, so a copy is a checkpoint. Not thread-safe.
+/// position once in a new order, and its last, smaller batch is kept. Not thread-safe.
 class Loader {
  public:
   /// Positions 0..size-1 in batches of `batch`; the orders are drawn from `stream`. Throws
@@ -29,6 +28,16 @@ class Loader {
   bool at_epoch_start() const { return position_ == size_; }
 
   int64_t batches_per_epoch() const { return (size_ - 1) / batch_ + 1; }
+
+  /// Where it stands: a loader of the same size and batch set to it goes on exactly alike.
+  struct State {
+    uint64_t stream;
+    std::vector<int64_t> order;  ///< of this epoch; empty before the first
+    int64_t position;
+  };
+  State state() const { return {stream_.state(), order_, position_}; }
+  /// Throws kCorrupt unless `state` is one of a loader of this size.
+  void restore(State state);
 
  private:
   int64_t size_;

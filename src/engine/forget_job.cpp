@@ -196,7 +196,8 @@ ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snaps
       snapshot.base, snapshot.weights, static_cast<int64_t>(enabled_ids(snapshot.stack).size()),
       plan.classes,  plan.forget,      plan.retain,
       request.config};
-  const ForgetResult trained = method_of(request.config.method).run(task, context.observer);
+  const ForgetResult trained =
+      method_of(request.config.method).run(task, context.observer, context.checkpoints);
 
   AdapterFacts facts = adapter_facts(request, plan, snapshot, context);
   const auto build = [&] {

@@ -15,6 +15,7 @@ struct RunContext {
   AccuracyCache& accuracies;
   Observer observer;                ///< told of every training step; false stops
   std::function<bool()> cancelled;  ///< asked while measuring; true throws kCancelled
+  Checkpoints checkpoints;          ///< of the training; the default: none
 };
 
 struct ForgetOutcome {

@@ -22,7 +22,8 @@ PretrainOutcome run_pretraining(const PretrainRequest& request, const Snapshot& 
   };
   PretrainOutcome outcome;
   outcome.weights =
-      pretrain(model, snapshot.base->weights(), request.train, request.config, observe);
+      pretrain(model, snapshot.base->weights(), request.train, request.config, observe,
+               context.checkpoints);
 
   EvaluationOptions options;
   options.cancelled = context.cancelled;

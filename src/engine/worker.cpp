@@ -86,7 +86,7 @@ RunContext Worker::context_for(Job& job, int32_t progress_interval) {
     return go_on();
   };
   return {job.request_id(), job.request_digest(),        threads_, accuracies_,
-          observe,          [go_on] { return !go_on(); }};
+          observe,          [go_on] { return !go_on(); }, {}};
 }
 
 }  // namespace lethe

@@ -18,6 +18,12 @@ class AdamW {
   /// One update from the parameters' gradients, which are then reset.
   void step(double learning_rate, double weight_decay);
 
+  /// Where it stands: the moments themselves, to be read or overwritten in place, and the count.
+  const std::vector<at::Tensor>& first_moments() const { return first_moment_; }
+  const std::vector<at::Tensor>& second_moments() const { return second_moment_; }
+  int64_t steps() const { return steps_; }
+  void set_steps(int64_t steps) { steps_ = steps; }
+
  private:
   std::vector<at::Tensor> parameters_, first_moment_, second_moment_;
   int64_t steps_ = 0;

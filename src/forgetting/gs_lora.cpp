@@ -41,11 +41,61 @@ class WeightAverage {
   }
   bool defined() const { return mean_.defined(); }
   const at::Tensor& mean() const { return mean_; }
+  void restore(const at::Tensor& mean) { mean_ = mean.clone(); }
 
  private:
   int64_t start_;
   double decay_;
   at::Tensor mean_;
+};
+
+/// What changes from step to step: the whole state of a run.
+struct Run {
+  LoraParameters& lora;
+  GroupSparseAdamW& optimizer;
+  WeightAverage& average;
+  Loader &forget_order, &retain_order;
+  at::Generator& dropout;
+  Progress& progress;
+  bool& bound_reached;
+
+  TrainingState save() const {
+    TrainingState state;
+    const GroupSparseAdamW::State adamw = optimizer.state();
+    state.put("lora", lora.values());
+    state.put("first_moment", adamw.first_moment);
+    state.put("second_moment", adamw.second_moment);
+    state.put("dead_groups", at::tensor(std::vector<int64_t>(adamw.dead.begin(), adamw.dead.end()),
+                                        at::kLong));
+    state.put("optimizer_steps", adamw.steps);
+    if (average.defined()) state.put("average", average.mean());
+    state.put("forget_order", forget_order);
+    state.put("retain_order", retain_order);
+    state.put("dropout", dropout);
+    state.put("progress", progress);
+    state.put("bound_reached", bound_reached);
+    return state;
+  }
+
+  void restore(const TrainingState& state) {
+    state.restore("lora", lora.values());
+    at::Tensor dead = at::zeros({static_cast<int64_t>(lora.groups().size())}, at::kLong);
+    state.restore("dead_groups", dead);
+    const auto* flags = dead.const_data_ptr<int64_t>();
+    optimizer.restore({state.tensor("first_moment"), state.tensor("second_moment"),
+                       std::vector<bool>(flags, flags + dead.numel()),
+                       state.integer("optimizer_steps")});
+    if (state.has("average")) {
+      at::Tensor mean = at::empty_like(lora.values());
+      state.restore("average", mean);
+      average.restore(mean);
+    }
+    state.restore("forget_order", forget_order);
+    state.restore("retain_order", retain_order);
+    state.restore("dropout", dropout);
+    state.restore("progress", progress);
+    bound_reached = state.integer("bound_reached") != 0;
+  }
 };
 
 void report(Progress& progress, const LossTerms& terms, double structure, double structure_weight,
@@ -68,7 +118,8 @@ void report(Progress& progress, const LossTerms& terms, double structure, double
 
 }  // namespace
 
-ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer) const {
+ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
+                         const Checkpoints& checkpoints) const {
   const ForgetConfig& config = task.config;
   const Model& model = task.base->model();
   const auto seed = static_cast<uint64_t>(config.seed);
@@ -107,8 +158,9 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer) const
 
   // (e) Fresh optimizer and schedule.
   const double dropout = config.dropout < 0 ? model.spec().dropout : config.dropout;
+  at::Generator dropout_generator = stream("dropout").generator();
   LoraStep step(model, task.start, lora, config, prototypes ? &*prototypes : nullptr, dropout,
-                stream("dropout").generator());
+                dropout_generator);
   GroupSparseAdamW optimizer(lora);
   const CosineSchedule schedule{config.learning_rate, config.min_learning_rate, config.epochs,
                                 config.warmup_epochs};
@@ -130,7 +182,12 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer) const
   // With max_steps the schedule's epochs are spread over those steps.
   const auto epoch_of = [&](int64_t s) { return config.epochs * s / progress.total_steps; };
 
-  for (int64_t s = 0; s < progress.total_steps; ++s) {
+  Run run{lora,          optimizer, average, forget_loader, retain_loader, dropout_generator,
+          progress, result.bound_reached};
+  if (checkpoints.resume) run.restore(*checkpoints.resume);
+  const double seconds_before = progress.seconds;
+
+  for (int64_t s = progress.step; s < progress.total_steps; ++s) {
     const int64_t epoch = epoch_of(s);
     if (s % per_epoch == 0 && s > 0) forget_loader.restart();
 
@@ -156,10 +213,12 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer) const
     progress.groups_live =
         progress.groups_total - static_cast<int32_t>(optimizer.dead_groups());
     report(progress, terms, structure, update.structure_weight,
-           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+           seconds_before +
+               std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     require(std::isfinite(progress.loss), Code::kNumeric, "the loss is ", progress.loss,
             " at step ", s + 1, "; lower learning_rate (", config.learning_rate, ")");
     result.bound_reached = result.bound_reached || progress.loss_forget == 0;
+    if (checkpoints.due && checkpoints.due()) checkpoints.save(run.save());
     require(observer(progress), Code::kCancelled, "cancelled at step ", s + 1, " of ",
             progress.total_steps);
   }

@@ -8,7 +8,8 @@ namespace lethe {
 /// Both methods; they differ by the prototype terms alone.
 class GsLora final : public Method {
  public:
-  ForgetResult run(const ForgetTask& task, const Observer& observer) const override;
+  ForgetResult run(const ForgetTask& task, const Observer& observer,
+                   const Checkpoints& checkpoints) const override;
 };
 
 }  // namespace lethe

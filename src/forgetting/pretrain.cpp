@@ -50,10 +50,55 @@ void average(Weights& averaged, const Weights& weights, double decay, int64_t st
   for (auto& [name, tensor] : averaged) tensor.lerp_(weights.at(name), 1 - d);
 }
 
+/// What changes from step to step: the whole state of a run.
+struct Run {
+  Weights &weights, &averaged;
+  AdamW& optimizer;
+  Loader& order;
+  RandomStream& augmentation;
+  at::Generator& dropout;
+  Progress& progress;
+
+  /// Every tensor under a name of its own; the moments are in the order of the weights' names.
+  template <typename Visit>
+  void visit_tensors(const Visit& visit) const {
+    size_t i = 0;
+    for (auto& [name, tensor] : weights) {
+      visit("weight " + name, tensor);
+      visit("first moment " + name, optimizer.first_moments()[i]);
+      visit("second moment " + name, optimizer.second_moments()[i]);
+      ++i;
+    }
+    for (auto& [name, tensor] : averaged) visit("average " + name, tensor);
+  }
+
+  TrainingState save() const {
+    TrainingState state;
+    visit_tensors([&](const std::string& name, const at::Tensor& tensor) { state.put(name, tensor); });
+    state.put("optimizer_steps", optimizer.steps());
+    state.put("order", order);
+    state.put("augmentation", augmentation);
+    state.put("dropout", dropout);
+    state.put("progress", progress);
+    return state;
+  }
+
+  void restore(const TrainingState& state) {
+    const at::NoGradGuard no_grad;
+    visit_tensors([&](const std::string& name, at::Tensor tensor) { state.restore(name, tensor); });
+    optimizer.set_steps(state.integer("optimizer_steps"));
+    state.restore("order", order);
+    state.restore("augmentation", augmentation);
+    state.restore("dropout", dropout);
+    state.restore("progress", progress);
+  }
+};
+
 }  // namespace
 
 Weights pretrain(const Model& model, const Weights& start, const Dataset& train,
-                 const PretrainConfig& config, const Observer& observer) {
+                 const PretrainConfig& config, const Observer& observer,
+                 const Checkpoints& checkpoints) {
   config.validate();
   Weights weights, averaged;
   std::vector<at::Tensor> parameters;
@@ -79,8 +124,10 @@ Weights pretrain(const Model& model, const Weights& start, const Dataset& train,
   const CosineSchedule schedule{config.learning_rate, config.min_learning_rate, config.epochs,
                                 config.warmup_epochs};
   const auto begin = std::chrono::steady_clock::now();
-  double running_accuracy = 0;
-  for (int64_t step = 0; step < progress.total_steps; ++step) {
+  Run run{weights, averaged, optimizer, loader, augmentation, dropout, progress};
+  if (checkpoints.resume) run.restore(*checkpoints.resume);
+  const double seconds_before = progress.seconds;
+  for (int64_t step = progress.step; step < progress.total_steps; ++step) {
     const Batch batch = train.batch(loader.next());
     const at::Tensor images = augment(batch.images, config, augmentation).to(device);
     const at::Tensor labels = batch.labels.to(device);
@@ -100,12 +147,13 @@ Weights pretrain(const Model& model, const Weights& start, const Dataset& train,
     require(std::isfinite(progress.loss), Code::kNumeric, "the loss is ", progress.loss,
             " at step ", step + 1, "; lower the learning rate (", config.learning_rate, ")");
     const double hits = scores.argmax(1).eq(labels).to(at::kDouble).mean().item<double>();
-    running_accuracy = step == 0 ? hits : 0.98 * running_accuracy + 0.02 * hits;
-    progress.acc_r = 100 * running_accuracy;
+    progress.acc_r = step == 0 ? 100 * hits : 0.98 * progress.acc_r + 2 * hits;
     progress.seconds =
+        seconds_before +
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     progress.eta_seconds = progress.seconds / static_cast<double>(step + 1) *
                            static_cast<double>(progress.total_steps - step - 1);
+    if (checkpoints.due && checkpoints.due()) checkpoints.save(run.save());
     require(observer(progress), Code::kCancelled, "cancelled at step ", step + 1, " of ",
             progress.total_steps);
   }

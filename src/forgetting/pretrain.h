@@ -9,6 +9,7 @@ namespace lethe {
 /// In the progress, loss_retain is the cross entropy and acc_r the running training accuracy.
 /// Throws kNumeric, kCancelled.
 Weights pretrain(const Model& model, const Weights& start, const Dataset& train,
-                 const PretrainConfig& config, const Observer& observer);
+                 const PretrainConfig& config, const Observer& observer,
+                 const Checkpoints& checkpoints = {});
 
 }  // namespace lethe

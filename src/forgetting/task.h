@@ -4,11 +4,13 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "adapters/adapter.h"
 #include "data/dataset.h"
 #include "forgetting/config.h"
+#include "forgetting/training_state.h"
 
 namespace lethe {
 
@@ -25,6 +27,16 @@ struct Progress {
 /// Told of every finished step on the training thread; false asks to stop, and training ends at once
 /// with kCancelled.
 using Observer = std::function<bool(const Progress&)>;
+
+/// How a run is saved and taken up again. The default does neither.
+struct Checkpoints {
+  /// Asked after every step, before the observer; true: `save` gets the state after that step.
+  std::function<bool()> due;
+  std::function<void(const TrainingState&)> save;
+  /// What an earlier run of the same task saved. The result is then the one that the earlier run
+  /// would have had, bit for bit on the CPU with the same number of threads.
+  std::optional<TrainingState> resume;
+};
 
 struct ForgetTask {
   std::shared_ptr<const BaseModel> base;
@@ -48,7 +60,9 @@ class Method {
  public:
   virtual ~Method() = default;
   /// Trains. Throws kNumeric (NaN or infinity in a loss, with the step), kCancelled.
-  virtual ForgetResult run(const ForgetTask& task, const Observer& observer) const = 0;
+  /// kCorrupt: `checkpoints.resume` is not of this task.
+  virtual ForgetResult run(const ForgetTask& task, const Observer& observer,
+                           const Checkpoints& checkpoints) const = 0;
 };
 
 /// The method of a kind; a new one is a file and a line in method.cpp.

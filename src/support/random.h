@@ -28,6 +28,10 @@ class RandomStream {
   /// global generator is never touched.
   at::Generator generator();
 
+  /// Where the stream stands; a stream set to it goes on from there, whatever its name was.
+  uint64_t state() const { return state_; }
+  void set_state(uint64_t state) { state_ = state; }
+
  private:
   uint64_t state_;
 };

@@ -73,7 +73,7 @@ inline ForgetTask task_of(const ForgetConfig& config, std::vector<int64_t> class
 }
 
 inline ForgetResult run(const ForgetTask& task, const Observer& observer = go_on) {
-  return method_of(task.config.method).run(task, observer);
+  return method_of(task.config.method).run(task, observer, {});
 }
 
 inline at::Tensor values_after(const ForgetConfig& config) {
