@@ -20,6 +20,13 @@ lethe_engine_options default_options() {
   lethe_engine_options options{};
   options.struct_size = sizeof options;
   options.event_capacity = EngineOptions{}.event_capacity;
+  options.checkpoint_seconds = EngineOptions{}.checkpoint_seconds;
+  return options;
+}
+
+lethe_task_options default_task_options() {
+  lethe_task_options options{};
+  options.struct_size = sizeof options;
   return options;
 }
 
@@ -33,6 +40,29 @@ EngineOptions read_options(const lethe_engine_options* given) {
   require(read.event_capacity >= 16, Code::kInvalidArgument, "event_capacity is ",
           read.event_capacity, ", allowed is 16 and more");
   options.event_capacity = read.event_capacity;
+  require_reserved(read.reserved1, "options");
+  require(read.paused == 0 || read.paused == 1, Code::kInvalidArgument, "paused is ", read.paused,
+          ", allowed is 0 or 1");
+  options.folder = optional_text(read.folder, "folder").value_or("");
+  require(!read.folder || !options.folder.empty(), Code::kInvalidArgument,
+          "folder is empty; name one, or give NULL to keep everything in memory");
+  options.checkpoint_seconds = read.checkpoint_seconds;
+  if (read.signing_seed) {
+    std::copy_n(read.signing_seed, sizeof(SigningKey::Seed), options.signing_seed.emplace().data());
+  }
+  options.paused = read.paused == 1;
+  return options;
+}
+
+TaskOptions read_task_options(const lethe_task_options* given) {
+  TaskOptions options;
+  if (!given) return options;
+  const auto read = read_struct(given, default_task_options(), "options");
+  require_reserved(read.reserved, "options");
+  options.priority = read.priority;
+  options.deadline_ms = read.deadline_ms;
+  options.max_seconds = read.max_seconds;
+  options.max_steps = read.max_steps;
   return options;
 }
 
@@ -79,11 +109,26 @@ lethe_status lethe_engine_create(lethe_model* model, const lethe_engine_options*
   });
 }
 
+lethe_status lethe_task_options_init(lethe_task_options* options, size_t size) {
+  return guard([&] { init_struct(options, size, default_task_options(), "options"); });
+}
+
 lethe_status lethe_engine_enqueue(lethe_engine* engine, const char* request_id,
                                   const int64_t* classes, size_t class_count,
                                   const lethe_forget_config* config,
                                   const lethe_dataset* forget_set, const lethe_dataset* retain_set,
                                   const lethe_dataset* validation_set, lethe_job** out_job) {
+  return lethe_engine_enqueue_with(engine, request_id, classes, class_count, config, forget_set,
+                                   retain_set, validation_set, nullptr, out_job);
+}
+
+lethe_status lethe_engine_enqueue_with(lethe_engine* engine, const char* request_id,
+                                       const int64_t* classes, size_t class_count,
+                                       const lethe_forget_config* config,
+                                       const lethe_dataset* forget_set,
+                                       const lethe_dataset* retain_set,
+                                       const lethe_dataset* validation_set,
+                                       const lethe_task_options* options, lethe_job** out_job) {
   return guard([&] {
     clear_required(out_job, "out_job");
     const lethe_engine& target = checked(engine, "engine");
@@ -95,7 +140,8 @@ lethe_status lethe_engine_enqueue(lethe_engine* engine, const char* request_id,
                          : ForgetConfig::defaults_for(MethodKind::kGsLoraPlusPlus, head_of(target)),
         .forget = checked(forget_set, "forget_set").data,
         .retain = optional_data(retain_set, "retain_set"),
-        .validation = optional_data(validation_set, "validation_set")};
+        .validation = optional_data(validation_set, "validation_set"),
+        .options = read_task_options(options)};
     *out_job = job_handle(target.engine->enqueue(std::move(request)));
   });
 }
@@ -136,6 +182,24 @@ lethe_status lethe_engine_next_event(lethe_engine* engine, int64_t timeout_ms,
     out.progress = to_struct(event.progress);
     write_fields(out_event, out, size);
     return LETHE_OK;
+  });
+}
+
+lethe_status lethe_engine_pause(lethe_engine* engine) {
+  return guard([&] { checked(engine, "engine").engine->pause(); });
+}
+
+lethe_status lethe_engine_resume(lethe_engine* engine) {
+  return guard([&] { checked(engine, "engine").engine->resume(); });
+}
+
+lethe_status lethe_engine_bind_dataset(lethe_engine* engine, const lethe_dataset* dataset,
+                                       int32_t* out_jobs) {
+  return guard([&] {
+    clear(out_jobs);
+    const lethe_engine& target = checked(engine, "engine");
+    const int64_t bound = target.engine->bind(checked(dataset, "dataset").data);
+    if (out_jobs) *out_jobs = static_cast<int32_t>(bound);
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include "engine/failure.h"
 #include "guard.h"
+#include "support/code_name.h"
 
 namespace lethe::capi {
 namespace {
@@ -16,34 +17,6 @@ static_assert(std::string_view(kVersion) == LETHE_PROJECT_VERSION,
               "lethe.h and meson.build name different versions");
 static_assert(LETHE_VERSION_NUMBER ==
               LETHE_VERSION_MAJOR * 10000 + LETHE_VERSION_MINOR * 100 + LETHE_VERSION_PATCH);
-
-constexpr struct {
-  lethe_status code;
-  const char* name;
-} kNames[] = {
-    {LETHE_OK, "OK"},
-    {LETHE_TIMEOUT, "TIMEOUT"},
-    {LETHE_END, "END"},
-    {LETHE_E_INVALID_ARGUMENT, "INVALID_ARGUMENT"},
-    {LETHE_E_OUT_OF_MEMORY, "OUT_OF_MEMORY"},
-    {LETHE_E_IO, "IO"},
-    {LETHE_E_NOT_FOUND, "NOT_FOUND"},
-    {LETHE_E_EXISTS, "EXISTS"},
-    {LETHE_E_UNSUPPORTED, "UNSUPPORTED"},
-    {LETHE_E_CORRUPT, "CORRUPT"},
-    {LETHE_E_LIMIT_EXCEEDED, "LIMIT_EXCEEDED"},
-    {LETHE_E_BASE_MISMATCH, "BASE_MISMATCH"},
-    {LETHE_E_STATE, "STATE"},
-    {LETHE_E_CANCELLED, "CANCELLED"},
-    {LETHE_E_BUSY, "BUSY"},
-    {LETHE_E_FORKED, "FORKED"},
-    {LETHE_E_DEVICE, "DEVICE"},
-    {LETHE_E_NUMERIC, "NUMERIC"},
-    {LETHE_E_CALLBACK, "CALLBACK"},
-    {LETHE_E_VERSION, "VERSION"},
-    {LETHE_E_INTERNAL, "INTERNAL"},
-    {LETHE_E_REJECTED, "REJECTED"},
-};
 
 struct Record {
   lethe_status code = LETHE_OK;
@@ -89,10 +62,16 @@ uint32_t lethe_abi_version(void) { return LETHE_ABI_VERSION; }
 const char* lethe_version_string(void) { return lethe::capi::kVersion; }
 
 const char* lethe_status_name(lethe_status status) {
-  for (const auto& [code, name] : lethe::capi::kNames) {
-    if (code == status) return name;
+  switch (status) {
+    case LETHE_OK:
+      return "OK";
+    case LETHE_TIMEOUT:
+      return "TIMEOUT";
+    case LETHE_END:
+      return "END";
+    default:
+      return lethe::code_name(static_cast<lethe::Code>(status));
   }
-  return "UNKNOWN";
 }
 
 const char* lethe_last_error(void) { return record.text; }

@@ -1,6 +1,7 @@
 // Section 2 of lethe.h: the runtime, its log, what this build is and can do.
 #include <ATen/Version.h>
 #include <sodium.h>
+#include <sqlite3.h>
 #include <torch/version.h>
 #include <zstd.h>
 
@@ -87,6 +88,7 @@ lethe_status lethe_build_info_json(lethe_buffer** out_json) {
                              {"libtorch", TORCH_VERSION},
                              {"zstd", ZSTD_versionString()},
                              {"sodium", sodium_version_string()},
+                             {"sqlite", sqlite3_libversion()},
                              {"cpu", at::get_cpu_capability()},
                              {"threads", available_processors()},
                              {"cuda", cuda_info()}});

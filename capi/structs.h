@@ -11,7 +11,7 @@
 
 namespace lethe::capi {
 
-/// Size of a struct as of ABI 1.0, when `last` was its last field.
+/// Size of a struct in the ABI that brought it, when `last` was its last field.
 #define LETHE_SIZE_UP_TO(type, last) (offsetof(type, last) + sizeof(type::last))
 
 template <typename T>
@@ -38,6 +38,9 @@ inline constexpr size_t kFirstSize<lethe_pretrain_config> = LETHE_SIZE_UP_TO(let
 template <>
 inline constexpr size_t kFirstSize<lethe_engine_options> = LETHE_SIZE_UP_TO(lethe_engine_options,
                                                                             reserved);
+template <>
+inline constexpr size_t kFirstSize<lethe_task_options> = LETHE_SIZE_UP_TO(lethe_task_options,
+                                                                          reserved);
 template <>
 inline constexpr size_t kFirstSize<lethe_event> = LETHE_SIZE_UP_TO(lethe_event, progress);
 template <>

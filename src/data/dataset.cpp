@@ -128,8 +128,19 @@ Dataset Dataset::prepared(at::Tensor images, const at::Tensor& labels, int64_t c
   std::vector<int64_t> indices(values.size());
   std::iota(indices.begin(), indices.end(), int64_t{0});
   return {std::make_shared<Source>(Source{std::move(images), std::move(values), class_count,
-                                          std::move(transform), std::move(class_names)}),
+                                          std::move(transform), std::move(class_names),
+                                          Json()}),
           std::move(indices)};
+}
+
+Dataset Dataset::with_origin(Json origin) const {
+  auto source = std::make_shared<Source>(*source_);  // shares the pixels
+  source->origin = std::move(origin);
+  return {std::move(source), indices_};
+}
+
+at::Tensor Dataset::pixels() const {
+  return source_->images.index_select(0, at::tensor(indices_, at::kLong));
 }
 
 std::vector<int64_t> Dataset::image_shape() const { return source_->images.sizes().slice(1).vec(); }

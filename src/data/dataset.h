@@ -42,6 +42,12 @@ class Dataset {
   int64_t class_count() const { return source_->class_count; }
   const std::vector<std::string>& class_names() const { return source_->class_names; }
   const Transform& transform() const { return source_->transform; }
+  /// Where a source read the whole set from, as it describes it (see reference.h); null for arrays.
+  const Json& origin() const { return source_->origin; }
+  /// The same set, said to come from `origin`. Only sources know.
+  Dataset with_origin(Json origin) const;
+  /// The samples' pixels as they are kept: uint8 or float32 [N, C, H, W], before mean and std.
+  at::Tensor pixels() const;
   /// {C, H, W} of a sample.
   std::vector<int64_t> image_shape() const;
 
@@ -91,6 +97,7 @@ class Dataset {
     int64_t class_count;
     Transform transform;
     std::vector<std::string> class_names;
+    Json origin;
   };
   struct Digest;  ///< computed once, by whichever thread asks first
 

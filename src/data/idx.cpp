@@ -168,7 +168,12 @@ Dataset read_idx(const std::string& images_path, const std::string& labels_path,
           " labels; they are not a pair");
   images = images.dim() == 3 ? images.unsqueeze(1) : images.permute({0, 3, 1, 2}).contiguous();
   if (class_count == 0) class_count = labels.max().item<int64_t>() + 1;
-  return Dataset(images, labels.to(at::kLong), class_count, transform);
+  return Dataset(images, labels.to(at::kLong), class_count, transform)
+      .with_origin({{"kind", "idx"},
+                    {"images", absolute_path(images_path)},
+                    {"labels", absolute_path(labels_path)},
+                    {"class_count", class_count},
+                    {"transform", transform.to_json()}});
 }
 
 }  // namespace lethe

@@ -130,8 +130,10 @@ Dataset read_image_folder(const std::string& path, const Transform& transform) {
     images[i].copy_(image);
     labels.mutable_data_ptr<int64_t>()[i] = files[i].label;
   });
-  return Dataset::prepared(images, labels, static_cast<int64_t>(classes.size()), transform,
-                           classes);
+  return Dataset::prepared(images, labels, static_cast<int64_t>(classes.size()), transform, classes)
+      .with_origin({{"kind", "image_folder"},
+                    {"path", absolute_path(path)},
+                    {"transform", transform.to_json()}});
 }
 
 }  // namespace lethe

@@ -1,6 +1,10 @@
 #include "engine/engine.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "adapters/manifest.h"
+#include "engine/records.h"
 #include "engine/worker.h"
 #include "support/error.h"
 
@@ -12,6 +16,9 @@ const EngineOptions& checked(const EngineOptions& options) {
           options.threads, ", allowed is 0 (all processors) to 4096");
   require(options.event_capacity >= 16, Code::kInvalidArgument, "event_capacity is ",
           options.event_capacity, ", it must be at least 16");
+  require(std::isfinite(options.checkpoint_seconds) && options.checkpoint_seconds >= 0,
+          Code::kInvalidArgument, "checkpoint_seconds is ", options.checkpoint_seconds,
+          ", allowed is 0 (after every step) and more");
   return options;
 }
 
@@ -35,32 +42,156 @@ class PendingTask {
   LiveModel* model_;
 };
 
+int64_t system_now_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+const char* kind_of(const ForgetRequest&) { return "forget"; }
+const char* kind_of(const PretrainRequest&) { return "pretrain"; }
+
+bool same_stack(const Stack& stack, const ModelRecord& kept) {
+  return std::equal(stack.begin(), stack.end(), kept.stack.begin(), kept.stack.end(),
+                    [](const StackEntry& entry, const auto& other) {
+                      return entry.adapter->id() == other.first && entry.scale == other.second;
+                    });
+}
+
+/// What a task left that ended in an earlier run.
+JobResult recall(Archive& archive, const LiveModel& model, int64_t id) {
+  const TaskRecord task = archive.journal().task(id);
+  JobResult result;
+  if (task.report) {
+    Json json = parse_json(*task.report, "the journal's report");
+    Metrics metrics = json.value("metrics", Json::object()).get<Metrics>();
+    result.report = std::make_shared<const Report>(Report{std::move(json), std::move(metrics)});
+  }
+  if (task.adapter_id) {
+    for (const StackEntry& entry : model.snapshot()->stack) {
+      if (entry.adapter->id() == *task.adapter_id) result.adapter = entry.adapter;
+    }
+    if (!result.adapter) result.adapter = archive.adapter(*task.adapter_id);
+  }
+  return result;
+}
+
 }  // namespace
 
 Engine::Engine(std::shared_ptr<LiveModel> model, const EngineOptions& options)
-    : model_(std::move(model)),
+    : archive_(std::make_shared<Archive>(checked(options).folder, options.signing_seed)),
+      model_(std::move(model)),
       log_(options.log ? options.log : std::make_shared<Log>()),
-      events_(checked(options).event_capacity),
+      now_ms_(options.now_ms ? options.now_ms : system_now_ms),
+      events_(options.event_capacity),
       jobs_(*model_, events_, *log_) {
   model_->claim();
   try {
-    worker_ = std::thread([this, threads = options.threads] {
-      Worker(*model_, jobs_, events_, *log_, threads).run();
+    restore_model();
+    restore_jobs();
+    archive_->clean();
+    if (options.paused) jobs_.pause();
+    worker_ = std::thread([this, threads = options.threads, every = options.checkpoint_seconds] {
+      Worker(*model_, jobs_, events_, *archive_, *log_, {threads, every, now_ms_}).run();
     });
   } catch (...) {
+    jobs_.interrupt_unfinished();  // the model does not count them any more
     model_->release();
     throw;
   }
 }
 
 Engine::~Engine() {
-  jobs_.close();
+  close_queue();
   worker_.join();
 }
 
+void Engine::close_queue() {
+  const std::lock_guard lock(enqueue_mutex_);
+  jobs_.close(/*keep=*/archive_->durable());
+}
+
 bool Engine::close(Timeout timeout) {
-  jobs_.close();
+  close_queue();
   return jobs_.wait_worker(timeout);
+}
+
+void Engine::restore_model() {
+  const auto snapshot = model_->snapshot();
+  const auto kept = archive_->journal().model();
+  if (!kept) {
+    record_change(*snapshot, Change::kStack);
+  } else {
+    const std::string present = hex(snapshot->base->fingerprint());
+    const bool known = std::find(kept->known_bases.begin(), kept->known_bases.end(), present) !=
+                       kept->known_bases.end();
+    require(known, Code::kBaseMismatch, "the folder belongs to the base ",
+            kept->base.substr(0, 12), ", this model's is ", present.substr(0, 12),
+            "; load the weights that the folder was made with, or name another folder");
+    const bool as_kept = present == kept->base && same_stack(snapshot->stack, *kept);
+    require(as_kept || snapshot->stack.empty(), Code::kState, "the model carries ",
+            snapshot->stack.size(), " adapters, the folder keeps ", kept->stack.size(),
+            " others; give the engine a model without adapters");
+    if (!as_kept) {
+      auto base = present == kept->base ? snapshot->base
+                                        : archive_->base(kept->base, *snapshot->base);
+      Stack stack;
+      for (const auto& [id, scale] : kept->stack) stack.push_back({archive_->adapter(id), scale});
+      model_->restore(std::move(base), std::move(stack));
+    }
+  }
+  model_->record_changes(
+      [this](const Snapshot& next, Change change) { record_change(next, change); });
+}
+
+void Engine::restore_jobs() {
+  for (const TaskRecord& task : archive_->journal().tasks()) {
+    if (ended(task.state)) {
+      std::optional<Code> error;
+      if (task.error) error = static_cast<Code>(*task.error);
+      jobs_.recall(Job::recalled(task.id, task.request_id, task.digest,
+                                 {task.state, {}, error, task.message},
+                                 [archive = archive_, model = model_, id = task.id] {
+                                   return recall(*archive, *model, id);
+                                 }));
+      continue;
+    }
+    model_->begin_task();
+    jobs_.add({std::make_shared<Job>(task.id, task.request_id, task.digest, task.options), {}});
+  }
+}
+
+void Engine::record_change(const Snapshot& next, Change change) {
+  const auto keeping = archive_->keeping();
+  for (const StackEntry& entry : next.stack) archive_->keep(*entry.adapter);
+  if (change != Change::kStack) archive_->keep(*next.base);
+  archive_->journal().set_model(describe_model(next));
+}
+
+int64_t Engine::bind(const Dataset& dataset) {
+  const std::lock_guard lock(enqueue_mutex_);
+  jobs_.require_open();
+  const std::string& digest = dataset.content_digest();
+  bool wanted = false;
+  int64_t queued = 0;
+  for (const auto& job : jobs_.jobs()) {
+    if (job->status().state != JobState::kAwaitingData) continue;
+    const TaskRecord task = archive_->journal().task(job->id());
+    if (!needs(task, digest)) continue;
+    if (!wanted) archive_->bind(dataset);
+    wanted = true;
+    try {
+      Request request = read_request(task, *archive_);
+      archive_->journal().enter(job->id(), JobState::kQueued, now_ms_());
+      model_->begin_task();
+      jobs_.put_back({job, std::move(request)});
+      ++queued;
+    } catch (const DataMissing& other) {
+      archive_->journal().await_data(job->id(), other.code(), other.what());
+    }
+  }
+  require(wanted, Code::kNotFound, "no job waits for data of the digest ",
+          digest.substr(0, 12), "; see the jobs' messages for what they wait for");
+  return queued;
 }
 
 std::shared_ptr<Job> Engine::enqueue(ForgetRequest request) {
@@ -77,20 +208,39 @@ std::shared_ptr<Job> Engine::enqueue(PretrainRequest request) {
 template <typename AnyRequest, typename Check>
 std::shared_ptr<Job> Engine::check_and_add(AnyRequest request, const Check& check) {
   check_id(request.request_id);
-  const std::string id = request.request_id, digest = request_digest(request);
+  request.options.validate();
+  const std::string digest = request_digest(request);
   PendingTask pending(*model_);
   const auto snapshot = model_->snapshot();  // before find_repeated(): what is in it, was queued
-  if (auto job = jobs_.find_repeated(id, digest)) return job;
+  if (auto job = jobs_.find_repeated(request.request_id, digest)) return job;
+  jobs_.require_open();
   std::vector<std::string> taken;
   for (const StackEntry& entry : snapshot->stack) {
     taken.push_back(entry.adapter->request_id());
-    require(taken.back() != id, Code::kExists, "an adapter of the model bears the request id ",
-            in_quotes(id), " already; choose a new one");
+    require(taken.back() != request.request_id, Code::kExists,
+            "an adapter of the model bears the request id ", in_quotes(request.request_id),
+            " already; choose a new one");
   }
   check(request, *snapshot);
-  const JobQueue::Added added = jobs_.add(std::move(request), id, digest, taken);
-  if (added.is_new) pending.leave_to_worker();
-  return added.job;
+
+  const auto keeping = archive_->keeping();
+  TaskRecord task;
+  task.digest = digest;
+  task.kind = kind_of(request);
+  task.request = write_request(request, *archive_).dump();
+  task.options = request.options;
+  task.created_ms = now_ms_();
+
+  const std::lock_guard lock(enqueue_mutex_);
+  if (auto job = jobs_.find_repeated(request.request_id, digest)) return job;  // another was faster
+  jobs_.require_open();
+  if (request.request_id.empty()) request.request_id = jobs_.free_id(taken);
+  task.request_id = request.request_id;
+  task.id = archive_->journal().add(task);
+  const auto job = std::make_shared<Job>(task.id, task.request_id, digest, task.options);
+  jobs_.add({job, Request(std::move(request))});
+  pending.leave_to_worker();
+  return job;
 }
 
 }  // namespace lethe

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 
 #include "engine/environment.h"
 #include "engine/gate.h"
@@ -15,15 +14,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::string utc_now() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  const size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return {text, size};
 }
 
 /// Right answers in the three states that a report compares.
@@ -118,7 +108,7 @@ AdapterFacts adapter_facts(const ForgetRequest& request, const ForgetPlan& plan,
   facts.parent_state = state_fingerprint(*snapshot.base, snapshot.stack);
   facts.data_digests = digests(plan);
   facts.environment = describe_environment(context.threads);
-  facts.created_utc = utc_now();
+  facts.created_utc = context.created_utc;
   return facts;
 }
 
@@ -176,6 +166,7 @@ Json describe_task(const ForgetPlan& plan, const AdapterFacts& facts, const Snap
           {"reversible", true},  // whoever has the base has the classes (abi.md 3.5)
           {"classes", describe_classes(measured)},
           {"groups", describe_groups(trained.groups)},
+          {"parents", facts.parents},
           {"data_digests", facts.data_digests},
           {"base_fingerprint", hex(snapshot.base->fingerprint())},
           {"environment", facts.environment}};

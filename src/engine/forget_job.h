@@ -11,6 +11,7 @@ namespace lethe {
 /// What a run needs to know besides its request.
 struct RunContext {
   std::string request_id, request_digest;
+  std::string created_utc;  ///< when it was asked, ISO 8601
   int threads = 0;
   AccuracyCache& accuracies;
   Observer observer;                ///< told of every training step; false stops

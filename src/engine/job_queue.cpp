@@ -7,24 +7,11 @@
 namespace lethe {
 namespace {
 
-const char* name_of(JobState state) {
-  switch (state) {
-    case JobState::kQueued:
-      return "queued";
-    case JobState::kRunning:
-      return "running";
-    case JobState::kCommitting:
-      return "committing";
-    case JobState::kSucceeded:
-      return "succeeded";
-    case JobState::kRejected:
-      return "rejected";
-    case JobState::kFailed:
-      return "failed";
-    case JobState::kCancelled:
-      return "cancelled";
-  }
-  return "unknown";
+constexpr std::chrono::milliseconds kLookUp{20};  // how soon a paused queue notices a cancelled job
+
+bool is_overdue(const QueuedTask& task, int64_t now_ms) {
+  const int64_t deadline = task.job->options().deadline_ms;
+  return task.job->cancel_requested() || (deadline > 0 && now_ms >= deadline);
 }
 
 }  // namespace
@@ -45,55 +32,125 @@ std::shared_ptr<Job> JobQueue::find_repeated(const std::string& request_id,
 }
 
 std::string JobQueue::free_id(const std::vector<std::string>& taken) const {
+  const std::lock_guard lock(mutex_);
   for (size_t n = jobs_.size() + 1;; ++n) {
     const std::string id = "task-" + std::to_string(n);
     if (!by_id_.contains(id) && std::find(taken.begin(), taken.end(), id) == taken.end()) return id;
   }
 }
 
-JobQueue::Added JobQueue::add(Request request, std::string request_id, const std::string& digest,
-                              const std::vector<std::string>& taken) {
+void JobQueue::require_open() const {
   const std::lock_guard lock(mutex_);
-  if (const auto job = repeated(request_id, digest)) return {job, false};
+  if (halted_) throw Error(halted_->code, halted_->message);
   require(!closed_, Code::kState, "the engine is closed; create another one for new tasks");
-  if (request_id.empty()) request_id = free_id(taken);
-  const auto job =
-      std::make_shared<Job>(static_cast<int64_t>(jobs_.size()) + 1, request_id, digest);
-  jobs_.push_back(job);
-  by_id_.emplace(request_id, job);
-  queue_.push_back({job, std::move(request)});
+}
+
+void JobQueue::add(QueuedTask task) {
+  const std::lock_guard lock(mutex_);
+  jobs_.push_back(task.job);
+  by_id_.emplace(task.job->request_id(), task.job);
+  events_.push({false, task.job->id(), JobState::kQueued, {}});
   ++unfinished_;
-  events_.push({false, job->id(), JobState::kQueued, {}});
+  queue_.push_back(std::move(task));
   changed_.notify_all();
-  return {job, true};
 }
 
-std::optional<QueuedTask> JobQueue::take() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return closed_ || !queue_.empty(); });
-  if (queue_.empty()) return std::nullopt;
-  QueuedTask task = std::move(queue_.front());
-  queue_.pop_front();
-  return task;
+void JobQueue::recall(std::shared_ptr<Job> job) {
+  const std::lock_guard lock(mutex_);
+  by_id_.emplace(job->request_id(), job);
+  jobs_.push_back(std::move(job));
 }
 
-void JobQueue::end_cancelled() {
-  std::vector<QueuedTask> cancelled;
+void JobQueue::put_back(QueuedTask task) {
   {
     const std::lock_guard lock(mutex_);
-    const auto split =
-        std::stable_partition(queue_.begin(), queue_.end(),
-                              [](const QueuedTask& task) { return !task.job->cancel_requested(); });
-    std::move(split, queue_.end(), std::back_inserter(cancelled));
-    queue_.erase(split, queue_.end());
+    ++unfinished_;
   }
-  for (const QueuedTask& task : cancelled) finish(*task.job, cancelled_end({}));
+  enter(*task.job, JobState::kQueued);
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(task));
+  changed_.notify_all();
+}
+
+void JobQueue::pause() {
+  const std::lock_guard lock(mutex_);
+  paused_ = true;
+}
+
+void JobQueue::resume() {
+  const std::lock_guard lock(mutex_);
+  paused_ = false;
+  changed_.notify_all();
+}
+
+bool JobQueue::paused() const {
+  const std::lock_guard lock(mutex_);
+  return paused_;
+}
+
+std::optional<QueuedTask> JobQueue::take(const std::function<int64_t()>& now_ms) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (keeping_ || halted_) return std::nullopt;
+    const int64_t now = now_ms();
+    const auto before = [now](const QueuedTask& a, const QueuedTask& b) {
+      const bool a_over = is_overdue(a, now), b_over = is_overdue(b, now);
+      if (a_over != b_over) return a_over;
+      return runs_before(a.job->options(), a.job->id(), b.job->options(), b.job->id());
+    };
+    const auto next = std::min_element(queue_.begin(), queue_.end(), before);
+    if (next != queue_.end() && (!paused_ || is_overdue(*next, now))) {
+      QueuedTask task = std::move(*next);
+      queue_.erase(next);
+      return task;
+    }
+    if (queue_.empty() && closed_) return std::nullopt;
+    if (queue_.empty()) {
+      changed_.wait(lock);
+    } else {
+      changed_.wait_for(lock, kLookUp);
+    }
+  }
+}
+
+std::vector<QueuedTask> JobQueue::take_overdue(int64_t now_ms) {
+  const std::lock_guard lock(mutex_);
+  const auto split = std::stable_partition(
+      queue_.begin(), queue_.end(),
+      [now_ms](const QueuedTask& task) { return !is_overdue(task, now_ms); });
+  std::vector<QueuedTask> overdue;
+  std::move(split, queue_.end(), std::back_inserter(overdue));
+  queue_.erase(split, queue_.end());
+  return overdue;
+}
+
+void JobQueue::wait_while_paused(const Job& job, const std::function<void()>& look_up) {
+  std::unique_lock lock(mutex_);
+  while (paused_ && !closed_ && !job.cancel_requested()) {
+    changed_.wait_for(lock, kLookUp);
+    lock.unlock();
+    look_up();
+    lock.lock();
+  }
 }
 
 void JobQueue::enter(Job& job, JobState state) {
   job.set_state(state);
   events_.push({false, job.id(), state, job.status().progress});
   log_.write(LogLevel::kInfo, "engine", "task ", job.request_id(), ": ", name_of(state));
+}
+
+void JobQueue::await_data(Job& job, const Failure& reason) {
+  model_.end_task();
+  job.await_data(reason.code);
+  events_.push({false, job.id(), JobState::kAwaitingData, job.status().progress});
+  {
+    const std::lock_guard lock(mutex_);
+    --unfinished_;
+    changed_.notify_all();
+  }
+  log_.write(LogLevel::kWarning, "engine", "task ", job.request_id(), ": awaits data: ",
+             reason.message);
 }
 
 void JobQueue::finish(Job& job, JobEnd end) {
@@ -133,13 +190,43 @@ std::shared_ptr<Job> JobQueue::find(const std::string& request_id) const {
 
 bool JobQueue::wait_idle(Timeout timeout) const {
   std::unique_lock lock(mutex_);
-  return wait_until_ready(changed_, lock, timeout, [this] { return unfinished_ == 0; });
+  const auto over = [this] { return unfinished_ == 0 || interrupted_; };
+  if (!wait_until_ready(changed_, lock, timeout, over)) return false;
+  if (unfinished_ > 0) throw Error(interrupted_->code, interrupted_->message);
+  return true;
 }
 
-void JobQueue::close() {
+void JobQueue::close(bool keep) {
   const std::lock_guard lock(mutex_);
   closed_ = true;
-  for (const auto& job : jobs_) job->cancel();
+  if (keep) {
+    keeping_ = true;
+  } else {
+    for (const auto& job : jobs_) job->cancel();
+  }
+  changed_.notify_all();
+}
+
+void JobQueue::halt(const Failure& reason) {
+  const std::lock_guard lock(mutex_);
+  halted_ = {reason.code, "the engine has stopped, its journal cannot be written: " +
+                              reason.message + "; unfinished tasks go on when the folder is opened "
+                              "again"};
+  changed_.notify_all();
+}
+
+void JobQueue::interrupt_unfinished() {
+  const std::lock_guard lock(mutex_);
+  interrupted_ = halted_ ? *halted_
+                         : Failure{Code::kState,
+                                   "the engine was closed; the task is kept and goes on when the "
+                                   "folder is opened again"};
+  for (const auto& job : jobs_) {
+    const JobState state = job->status().state;
+    if (ended(state)) continue;
+    job->interrupt(*interrupted_);
+    if (state != JobState::kAwaitingData) model_.end_task();
+  }
   changed_.notify_all();
 }
 

@@ -1,7 +1,9 @@
 // The jobs of an engine: their order, their names, their way through the states.
 #pragma once
 
+#include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <variant>
@@ -15,12 +17,10 @@
 
 namespace lethe {
 
-using Request = std::variant<ForgetRequest, PretrainRequest>;
-
-/// A job and what it is to do.
+/// A job and what it is to do; of one from an earlier run of the engine only the journal knows that.
 struct QueuedTask {
   std::shared_ptr<Job> job;
-  Request request;
+  std::optional<Request> request;
 };
 
 /// Thread-safe. Hosts add, find and wait; one worker takes. Every step of a job is told to `events`
@@ -36,21 +36,33 @@ class JobQueue {
   /// asked something else.
   std::shared_ptr<Job> find_repeated(const std::string& request_id,
                                      const std::string& digest) const;
-  /// Queues a request, which the model counts already; a "" id becomes a free "task-N" that is not
-  /// in `taken` either. When another thread was faster, as find_repeated(). kState after close().
-  struct Added {
-    std::shared_ptr<Job> job;
-    bool is_new;
-  };
-  Added add(Request request, std::string request_id, const std::string& digest,
-            const std::vector<std::string>& taken);
+  /// A free id "task-N" that is not in `taken` either.
+  std::string free_id(const std::vector<std::string>& taken) const;
+  /// Throws unless new jobs are taken: kState after close(), the reason after halt().
+  void require_open() const;
+  /// Queues a task, which the model counts already and the journal knows.
+  void add(QueuedTask task);
+  /// A job of an earlier run that has ended, or awaits data.
+  void recall(std::shared_ptr<Job> job);
 
-  /// The worker's side: the next task, waiting for one; nothing after close() when all were taken.
-  std::optional<QueuedTask> take();
-  /// Ends the queued jobs that were cancelled before their turn.
-  void end_cancelled();
+  /// Nothing starts until resume(); the running task waits in wait_while_paused().
+  void pause();
+  void resume();
+  bool paused() const;
+
+  /// The worker's side. The task to run next (see runs_before()), waiting for one, or one that was
+  /// cancelled or whose deadline has passed before its turn; nothing after close() or halt(), when
+  /// all that are to be ended were taken.
+  std::optional<QueuedTask> take(const std::function<int64_t()>& now_ms);
+  /// The queued tasks that are to be ended before their turn.
+  std::vector<QueuedTask> take_overdue(int64_t now_ms);
+  /// For as long as the queue is paused and the job is wanted, looking up every few milliseconds.
+  void wait_while_paused(const Job& job, const std::function<void()>& look_up);
   void enter(Job& job, JobState state);
+  void await_data(Job& job, const Failure& reason);
   void finish(Job& job, JobEnd end);
+  /// Queues a task again that awaited data or was taken too early.
+  void put_back(QueuedTask task);
   /// Close events and let waiters of wait_worker() go. The worker does nothing after it.
   void worker_ended();
 
@@ -58,13 +70,19 @@ class JobQueue {
   std::shared_ptr<Job> find(const std::string& request_id) const;  ///< throws kNotFound
   bool wait_idle(Timeout timeout) const;
 
-  /// Takes no more jobs and cancels all.
-  void close();
+  /// Takes no more jobs. All are cancelled or, with `keep`, left as they are, for a later run of the
+  /// engine to go on with.
+  void close(bool keep);
+  /// Whether close(keep) was called: what runs is to stop where it is.
+  bool keeping() const { return keeping_; }
+  /// The journal failed: takes and starts nothing any more.
+  void halt(const Failure& reason);
+  /// Those who wait for jobs that this run of the engine will not end need not.
+  void interrupt_unfinished();
   bool wait_worker(Timeout timeout) const;
 
  private:
   std::shared_ptr<Job> repeated(const std::string& request_id, const std::string& digest) const;
-  std::string free_id(const std::vector<std::string>& taken) const;
 
   LiveModel& model_;
   EventQueue& events_;
@@ -74,8 +92,11 @@ class JobQueue {
   std::deque<QueuedTask> queue_;
   std::vector<std::shared_ptr<Job>> jobs_;
   std::map<std::string, std::shared_ptr<Job>> by_id_;
-  int64_t unfinished_ = 0;
-  bool closed_ = false, worker_ended_ = false;
+  int64_t unfinished_ = 0;  ///< queued and running ones
+  bool paused_ = false, closed_ = false, worker_ended_ = false;
+  std::atomic<bool> keeping_{false};
+  std::optional<Failure> halted_;
+  std::optional<Failure> interrupted_;  ///< why jobs are left unfinished
 };
 
 }  // namespace lethe

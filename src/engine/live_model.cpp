@@ -31,7 +31,7 @@ std::shared_ptr<LiveModel> LiveModel::clone() const {
 void LiveModel::attach(std::shared_ptr<const Adapter> adapter) {
   const std::lock_guard lock(writer_mutex_);
   require_idle();
-  put_on_top(std::move(adapter));
+  put_on_top(std::move(adapter), record_);
 }
 
 void LiveModel::set_stack(Stack stack, bool allow_unverified) {
@@ -39,7 +39,7 @@ void LiveModel::set_stack(Stack stack, bool allow_unverified) {
   require_idle();
   const auto base = snapshot()->base;
   check_stack(*base, stack, allow_unverified);
-  swap(base, std::move(stack));
+  swap(base, std::move(stack), Change::kStack, record_);
 }
 
 void LiveModel::rollback_to(const std::string* request_id) {
@@ -56,25 +56,31 @@ void LiveModel::rollback_to(const std::string* request_id) {
             "; name one of them, or none to go back before the first");
     stack.assign(current->stack.begin(), last + 1);
   }
-  swap(current->base, std::move(stack));
+  swap(current->base, std::move(stack), Change::kStack, record_);
 }
 
 void LiveModel::load_weights(Weights checkpoint) {
   const std::lock_guard lock(writer_mutex_);
   require_idle();
-  set_base(snapshot()->base->model().import_weights(std::move(checkpoint)));
+  set_base(snapshot()->base->model().import_weights(std::move(checkpoint)), record_);
 }
 
-void LiveModel::publish(std::shared_ptr<const Adapter> adapter) {
+void LiveModel::publish(std::shared_ptr<const Adapter> adapter, const RecordChange& record) {
   const std::lock_guard lock(writer_mutex_);
-  put_on_top(std::move(adapter));
+  put_on_top(std::move(adapter), record);
 }
 
-void LiveModel::replace_base(Weights weights) {
+void LiveModel::replace_base(Weights weights, const RecordChange& record) {
   const std::lock_guard lock(writer_mutex_);
   for (auto& [name, tensor] : weights) tensor = tensor.detach().to(at::kCPU).contiguous();
   snapshot()->base->model().check_weights(weights);
-  set_base(std::move(weights));
+  set_base(std::move(weights), record);
+}
+
+void LiveModel::restore(std::shared_ptr<const BaseModel> base, Stack stack) {
+  const std::lock_guard lock(writer_mutex_);
+  check_stack(*base, stack, /*allow_unverified=*/true);
+  swap(std::move(base), std::move(stack), Change::kStack, {});
 }
 
 void LiveModel::claim() {
@@ -87,6 +93,12 @@ void LiveModel::claim() {
 void LiveModel::release() {
   const std::lock_guard lock(writer_mutex_);
   claimed_ = false;
+  record_ = {};
+}
+
+void LiveModel::record_changes(RecordChange record) {
+  const std::lock_guard lock(writer_mutex_);
+  record_ = std::move(record);
 }
 
 void LiveModel::begin_task() {
@@ -104,26 +116,28 @@ void LiveModel::require_idle() const {
           " tasks of this model queued or running; wait until it is idle, or cancel them");
 }
 
-void LiveModel::put_on_top(std::shared_ptr<const Adapter> adapter) {
+void LiveModel::put_on_top(std::shared_ptr<const Adapter> adapter, const RecordChange& record) {
   const auto current = snapshot();
   check_on_top(*current->base, current->stack, *adapter);
   Stack stack = current->stack;
   stack.push_back({std::move(adapter), 1});
-  swap(current->base, std::move(stack));
+  swap(current->base, std::move(stack), Change::kStack, record);
 }
 
-void LiveModel::set_base(Weights weights) {
+void LiveModel::set_base(Weights weights, const RecordChange& record) {
   const auto current = snapshot();
   require(current->stack.empty(), Code::kState, "the model carries ", current->stack.size(),
           " adapters, which belong to its present weights; roll back before the first one, then "
           "replace the weights");
   swap(std::make_shared<const BaseModel>(current->base->model_ptr(), std::move(weights),
                                          current->base->device()),
-       {});
+       {}, Change::kBase, record);
 }
 
-void LiveModel::swap(std::shared_ptr<const BaseModel> base, Stack stack) {
+void LiveModel::swap(std::shared_ptr<const BaseModel> base, Stack stack, Change change,
+                     const RecordChange& record) {
   auto next = make_snapshot(std::move(base), std::move(stack));
+  if (record) record(*next, change);
   const std::lock_guard lock(snapshot_mutex_);
   snapshot_.swap(next);  // the old one, perhaps the last reference, dies after the lock
 }

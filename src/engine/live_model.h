@@ -2,6 +2,7 @@
 // on.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -18,6 +19,13 @@ struct Snapshot {
 
 /// The snapshot of a checked stack.
 std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const BaseModel> base, Stack stack);
+
+/// What changes a model: its stack, its base weights, or both for good.
+enum class Change { kStack, kBase, kSeal };
+
+/// Makes a change durable before it counts: `next` becomes the model when this returns, and nothing
+/// has happened when it throws. Called with the model's writers locked out.
+using RecordChange = std::function<void(const Snapshot& next, Change change)>;
 
 /// Thread-safe. Readers take the current snapshot; writers build a new one and swap it in, so no
 /// reader waits for work and none sees half a change.
@@ -38,29 +46,35 @@ class LiveModel {
   /// Imports a checkpoint as the new base weights. kState when there are adapters.
   void load_weights(Weights checkpoint);
 
-  /// The engine's changes, allowed while tasks are pending. The adapter was trained on the current
-  /// stack; new base weights need an empty one (kState).
-  void publish(std::shared_ptr<const Adapter> adapter);
-  void replace_base(Weights weights);
+  /// The engine's changes, allowed while tasks are pending, each recorded by `record`. The adapter
+  /// was trained on the current stack; new base weights need an empty one (kState).
+  void publish(std::shared_ptr<const Adapter> adapter, const RecordChange& record = {});
+  void replace_base(Weights weights, const RecordChange& record = {});
+  /// What the engine's archive holds, at the start; recorded already.
+  void restore(std::shared_ptr<const BaseModel> base, Stack stack);
 
   /// An engine claims the model for as long as it works (kBusy when another has it), and counts its
   /// unfinished tasks: from begin_task() on, no host's change comes in between.
   void claim();
   void release();
+  /// From now on until release(), how host's changes are recorded.
+  void record_changes(RecordChange record);
   void begin_task();
   void end_task();
 
  private:
   explicit LiveModel(std::shared_ptr<const Snapshot> snapshot);
   void require_idle() const;
-  void put_on_top(std::shared_ptr<const Adapter> adapter);
-  void set_base(Weights weights);
-  void swap(std::shared_ptr<const BaseModel> base, Stack stack);
+  void put_on_top(std::shared_ptr<const Adapter> adapter, const RecordChange& record);
+  void set_base(Weights weights, const RecordChange& record);
+  void swap(std::shared_ptr<const BaseModel> base, Stack stack, Change change,
+            const RecordChange& record);
 
   mutable std::mutex snapshot_mutex_;  ///< guards the pointer only, held for nanoseconds
   std::shared_ptr<const Snapshot> snapshot_;
   std::mutex writer_mutex_;  ///< one writer at a time; held while a new snapshot is built
   bool claimed_ = false;
+  RecordChange record_;
   int64_t pending_tasks_ = 0;
 };
 

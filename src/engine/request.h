@@ -3,10 +3,12 @@
 
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "data/dataset.h"
 #include "engine/live_model.h"
+#include "engine/task_options.h"
 #include "forgetting/config.h"
 
 namespace lethe {
@@ -18,6 +20,7 @@ struct ForgetRequest {
   ForgetConfig config;
   Dataset forget;
   std::optional<Dataset> retain, validation;
+  TaskOptions options = {};
 };
 
 /// Training of the base weights.
@@ -26,7 +29,10 @@ struct PretrainRequest {
   PretrainConfig config;
   Dataset train;
   std::optional<Dataset> validation;
+  TaskOptions options = {};
 };
+
+using Request = std::variant<ForgetRequest, PretrainRequest>;
 
 /// SHA-256 (hexadecimal) of everything asked but the id: equal requests give equal digests, also
 /// with classes in another order. Reads every pixel of a data set that has no content digest yet.

@@ -4,11 +4,32 @@
 
 #include "engine/failure.h"
 #include "engine/pretrain_job.h"
+#include "engine/records.h"
 #include "support/threads.h"
 #include "support/warnings.h"
 
 namespace lethe {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The journal, or a file that it is to name, cannot be written.
+struct Halted {
+  Failure reason;
+};
+
+template <typename Body>
+void or_halt(const Body& body) {
+  try {
+    body();
+  } catch (...) {
+    throw Halted{describe_failure(std::current_exception())};
+  }
+}
 
 /// How a job ends that threw.
 JobEnd failed_end(const Job& job, const std::exception_ptr& exception) {
@@ -17,76 +38,215 @@ JobEnd failed_end(const Job& job, const std::exception_ptr& exception) {
   return {JobState::kFailed, {}, failure.code, std::move(failure.message)};
 }
 
+void check_deadline(const TaskOptions& options, int64_t now_ms) {
+  require(options.deadline_ms == 0 || now_ms < options.deadline_ms, Code::kLimitExceeded,
+          "the deadline ", utc_text(options.deadline_ms),
+          " has passed; the model is as before. Ask again with a later one");
+}
+
+/// `seconds`: of running, all restarts together.
+void check_budget(const TaskOptions& options, const Progress& progress, double seconds) {
+  const bool last = progress.step == progress.total_steps;
+  require(last || options.max_steps == 0 || progress.step < options.max_steps,
+          Code::kLimitExceeded, "the task may take ", options.max_steps, " steps and needs ",
+          progress.total_steps, "; the model is as before. Allow more, or set fewer epochs");
+  require(last || options.max_seconds == 0 || seconds < options.max_seconds, Code::kLimitExceeded,
+          "the time of ", options.max_seconds, " seconds was over after step ", progress.step,
+          " of ", progress.total_steps, "; the model is as before. Allow more");
+}
+
+Json report_json(const JobEnd& end) {
+  return end.result.report ? end.result.report->json : Json::object();
+}
+
 }  // namespace
 
 void Worker::run() {
-  const ThreadBudget budget(threads_);
+  const ThreadBudget budget(settings_.threads);
   const TorchWarnings warnings(&log_);
-  while (auto task = queue_.take()) {
-    try {
-      perform(*task);
-    } catch (...) {
-      // Only telling of the end can fail here, for want of memory; the next job may fare better.
-    }
+  try {
+    while (auto task = queue_.take(settings_.now_ms)) perform(std::move(*task));
+  } catch (const Halted& halted) {
+    queue_.halt(halted.reason);
+    log_.write(LogLevel::kError, "engine", "the engine stops, its journal cannot be written: ",
+               halted.reason.message);
+  } catch (...) {
+    // Only telling of an end can fail here, for want of memory. The journal knows it.
+    queue_.halt(describe_failure(std::current_exception()));
   }
+  queue_.interrupt_unfinished();
   model_.release();
+  archive_.close();
   queue_.worker_ended();
 }
 
-void Worker::perform(const QueuedTask& task) {
+void Worker::perform(QueuedTask task) {
   Job& job = *task.job;
-  if (job.cancel_requested()) {
-    queue_.finish(job, cancelled_end({}));
-    return;
-  }
-  JobEnd end;
+  Outcome outcome;
   try {
-    queue_.enter(job, JobState::kRunning);
-    end = std::visit([&](const auto& request) { return perform(job, request); }, task.request);
+    if (job.cancel_requested()) {
+      outcome.end = cancelled_end({});
+    } else {
+      check_deadline(job.options(), settings_.now_ms());
+      enter(job, JobState::kRunning);
+      if (!task.request) {
+        task.request = read_request(archive_.journal().task(job.id()), archive_);
+      }
+      outcome = std::visit([&](const auto& request) { return perform(job, request); },
+                           *task.request);
+    }
+  } catch (const Halted&) {
+    throw;
+  } catch (const DataMissing& missing) {
+    or_halt([&] { archive_.journal().await_data(job.id(), missing.code(), missing.what()); });
+    queue_.await_data(job, {missing.code(), missing.what()});
+    return;
   } catch (...) {
-    end = failed_end(job, std::current_exception());
+    outcome.end = failed_end(job, std::current_exception());
+    if (queue_.keeping() && outcome.end.state == JobState::kCancelled && !job.cancel_requested()) {
+      keep_for_later(job);
+      return;
+    }
   }
-  queue_.finish(job, std::move(end));
+  if (!outcome.recorded) record_end(job, outcome.end, *model_.snapshot(), nullptr);
+  queue_.finish(job, std::move(outcome.end));
+  archive_.clean();
 }
 
-JobEnd Worker::perform(Job& job, const ForgetRequest& request) {
+Worker::Outcome Worker::perform(Job& job, const ForgetRequest& request) {
   const auto snapshot = model_.snapshot();
-  ForgetOutcome outcome =
-      run_forgetting(request, *snapshot, context_for(job, request.config.progress_interval));
+  ForgetOutcome outcome = run_forgetting(
+      request, *snapshot, context_for(job, request.config.progress_interval, *snapshot));
   if (!outcome.adapter) {
-    return {JobState::kRejected, {nullptr, outcome.report}, Code::kRejected, outcome.rejection};
+    return {{JobState::kRejected, {nullptr, outcome.report}, Code::kRejected, outcome.rejection}};
   }
-  queue_.enter(job, JobState::kCommitting);
-  model_.publish(outcome.adapter);
-  return {JobState::kSucceeded, {outcome.adapter, outcome.report}, {}, {}};
+  enter(job, JobState::kCommitting);
+  JobEnd end{JobState::kSucceeded, {outcome.adapter, outcome.report}, {}, {}};
+  const auto keeping = archive_.keeping();
+  or_halt([&] { archive_.keep(*outcome.adapter); });
+  model_.publish(outcome.adapter, [&](const Snapshot& next, Change) {
+    const ModelRecord model = describe_model(next);
+    record_end(job, end, next, &model);
+  });
+  return {std::move(end), /*recorded=*/true};
 }
 
-JobEnd Worker::perform(Job& job, const PretrainRequest& request) {
+Worker::Outcome Worker::perform(Job& job, const PretrainRequest& request) {
   const auto snapshot = model_.snapshot();
-  PretrainOutcome outcome =
-      run_pretraining(request, *snapshot, context_for(job, request.config.progress_interval));
-  queue_.enter(job, JobState::kCommitting);
-  model_.replace_base(std::move(outcome.weights));
-  return {JobState::kSucceeded, {nullptr, outcome.report}, {}, {}};
+  PretrainOutcome outcome = run_pretraining(
+      request, *snapshot, context_for(job, request.config.progress_interval, *snapshot));
+  enter(job, JobState::kCommitting);
+  JobEnd end{JobState::kSucceeded, {nullptr, outcome.report}, {}, {}};
+  const auto keeping = archive_.keeping();
+  model_.replace_base(std::move(outcome.weights), [&](const Snapshot& next, Change) {
+    or_halt([&] { archive_.keep(*next.base); });
+    const ModelRecord model = describe_model(next);
+    record_end(job, end, next, &model);
+  });
+  return {std::move(end), /*recorded=*/true};
 }
 
-RunContext Worker::context_for(Job& job, int32_t progress_interval) {
-  const auto began = std::chrono::steady_clock::now();
-  const auto go_on = [this, &job] {
-    queue_.end_cancelled();
-    return !job.cancel_requested();
+void Worker::keep_for_later(Job& job) {
+  enter(job, JobState::kQueued);
+  const Progress progress = job.status().progress;
+  log_.write(LogLevel::kInfo, "engine", "task ", job.request_id(), ": stopped after step ",
+             progress.step, " of ", progress.total_steps, "; it is kept");
+}
+
+void Worker::end_overdue() {
+  for (const QueuedTask& task : queue_.take_overdue(settings_.now_ms())) {
+    JobEnd end = cancelled_end({});
+    if (!task.job->cancel_requested()) {
+      try {
+        check_deadline(task.job->options(), settings_.now_ms());
+      } catch (...) {
+        end = failed_end(*task.job, std::current_exception());
+      }
+    }
+    record_end(*task.job, end, *model_.snapshot(), nullptr);
+    queue_.finish(*task.job, std::move(end));
+  }
+}
+
+void Worker::enter(Job& job, JobState state) {
+  or_halt([&] { archive_.journal().enter(job.id(), state, settings_.now_ms()); });
+  queue_.enter(job, state);
+}
+
+void Worker::record_end(const Job& job, const JobEnd& end, const Snapshot& snapshot,
+                        const ModelRecord* model) {
+  or_halt([&] {
+    Journal& journal = archive_.journal();
+    const Json report = report_json(end);
+    Journal::End record{end.state, end.error, end.message, {}, {}, settings_.now_ms()};
+    if (end.result.report) record.report = report.dump();
+    if (end.result.adapter) record.adapter_id = end.result.adapter->id();
+    const Json receipt =
+        describe_end(journal.task(job.id()), record, snapshot, report, settings_.threads);
+    journal.finish(job.id(), record,
+                   [&](int64_t number, const std::string& previous) {
+                     return sign_receipt(receipt, number, previous, archive_.key());
+                   },
+                   model);
+  });
+}
+
+Checkpoints Worker::checkpoints_for(Job& job, const Snapshot& snapshot, const TaskRecord& task) {
+  Checkpoints checkpoints;
+  if (!archive_.durable()) return checkpoints;
+  const Json facts = {{"request", job.request_digest()},
+                      {"state", hex(state_fingerprint(*snapshot.base, snapshot.stack))},
+                      {"lethe", library_version()}};
+  checkpoints.resume = archive_.saved(job.id(), facts);
+  const auto saved_at = std::make_shared<Clock::time_point>(Clock::now());
+  checkpoints.due = [this, saved_at] {
+    return queue_.keeping() || queue_.paused() ||
+           seconds_since(*saved_at) >= settings_.checkpoint_seconds;
   };
-  const auto observe = [this, &job, began, progress_interval, go_on](Progress progress) {
-    const auto elapsed = std::chrono::steady_clock::now() - began;
-    progress.seconds = std::chrono::duration<double>(elapsed).count();
+  const double seconds_before = task.seconds;
+  checkpoints.save = [this, &job, facts, saved_at, seconds_before,
+                      began = Clock::now()](const TrainingState& state) {
+    *saved_at = Clock::now();
+    try {
+      archive_.save(job.id(), state, facts);
+      const Progress progress = job.status().progress;
+      archive_.journal().checkpoint(job.id(), progress.step + 1, progress.total_steps,
+                                    seconds_before + seconds_since(began));
+    } catch (...) {
+      log_.write(LogLevel::kWarning, "engine", "task ", job.request_id(),
+                 ": no checkpoint: ", describe_failure(std::current_exception()).message);
+    }
+  };
+  return checkpoints;
+}
+
+RunContext Worker::context_for(Job& job, int32_t progress_interval, const Snapshot& snapshot) {
+  const TaskRecord task = archive_.journal().task(job.id());
+  const auto began = Clock::now();
+  const auto go_on = [this, &job] {
+    end_overdue();
+    check_deadline(job.options(), settings_.now_ms());
+    return !job.cancel_requested() && !queue_.keeping();
+  };
+  const auto observe = [this, &job, began, progress_interval, go_on,
+                        seconds_before = task.seconds](Progress progress) {
+    progress.seconds = seconds_before + seconds_since(began);
     job.set_progress(progress);
     if (progress.step % progress_interval == 0 || progress.step == progress.total_steps) {
       events_.push({true, job.id(), JobState::kRunning, progress});
     }
+    check_budget(job.options(), progress, progress.seconds);
+    queue_.wait_while_paused(job, [this] { end_overdue(); });
     return go_on();
   };
-  return {job.request_id(), job.request_digest(),        threads_, accuracies_,
-          observe,          [go_on] { return !go_on(); }, {}};
+  return {job.request_id(),
+          job.request_digest(),
+          utc_text(task.created_ms),
+          settings_.threads,
+          accuracies_,
+          observe,
+          [go_on] { return !go_on(); },
+          checkpoints_for(job, snapshot, task)};
 }
 
 }  // namespace lethe

@@ -265,6 +265,22 @@ std::string shown(const Json& value) {
   return value.is_structured() ? lethe::str("an ", value.type_name()) : value.dump();
 }
 
+/// `config` with the fields that `json` names.
+template <typename Config>
+Config updated(const std::vector<Field<Config>>& fields, Config config, const Json& json,
+               const char* what) {
+  JsonFields given(json, what);
+  for (const auto& field : fields) {
+    if (!given.has(field.name)) continue;
+    const Json value = given.value(field.name);
+    require(field.accepts(value), Code::kInvalidArgument, what, ": \"", field.name, "\" is ",
+            shown(value), ", allowed is ", field.allowed);
+    field.set(config, value);
+  }
+  given.finish();
+  return config;
+}
+
 void require_none(const Json& findings, const char* what) {
   if (findings.empty()) return;
   const Json& first = findings.front();
@@ -305,17 +321,7 @@ ForgetConfig ForgetConfig::defaults_for(MethodKind method, HeadKind head) {
 }
 
 void ForgetConfig::update_from_json(const Json& json) {
-  JsonFields given(json, "forget settings");
-  ForgetConfig updated = *this;
-  for (const auto& field : forget_fields()) {
-    if (!given.has(field.name)) continue;
-    const Json value = given.value(field.name);
-    require(field.accepts(value), Code::kInvalidArgument, "forget settings: \"", field.name,
-            "\" is ", shown(value), ", allowed is ", field.allowed);
-    field.set(updated, value);
-  }
-  given.finish();
-  *this = updated;
+  *this = updated(forget_fields(), *this, json, "forget settings");
 }
 
 Json ForgetConfig::to_json() const { return all_values(forget_fields(), *this); }
@@ -347,6 +353,10 @@ Json method_info() {
           {"settings", describe(forget_fields())},
           {"defaults", std::move(defaults)},
           {"pretraining", describe(pretrain_fields())}};
+}
+
+void PretrainConfig::update_from_json(const Json& json) {
+  *this = updated(pretrain_fields(), *this, json, "pre-training settings");
 }
 
 Json PretrainConfig::to_json() const { return all_values(pretrain_fields(), *this); }

@@ -102,6 +102,7 @@ struct PretrainConfig {
   int64_t seed = 1337;
   int32_t progress_interval = 10;
 
+  void update_from_json(const Json& json);  ///< as ForgetConfig's
   Json to_json() const;
   void validate() const;
 };

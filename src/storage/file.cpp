@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <random>
 #include <system_error>
 #include <utility>
@@ -85,11 +86,11 @@ std::string folder_of(const std::string& path) {
 
 /// Creates a file in `folder` under a name that no other file has and stores that in `path`.
 /// mkstemp would make it private to its owner; here the umask decides, as for any new file.
-int create_temporary(const std::string& folder, std::string* path) {
+int create_temporary(const std::string& folder, unsigned mode, std::string* path) {
   std::random_device random;
   for (;;) {
     *path = folder + "/.lethe-" + std::to_string(random()) + "-" + std::to_string(random());
-    const int fd = ::open(path->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int fd = ::open(path->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd >= 0 || errno != EEXIST) return fd;
   }
 }
@@ -112,6 +113,10 @@ bool sync_folder(const std::string& folder) {
 }
 
 }  // namespace
+
+std::string absolute_path(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
@@ -146,7 +151,8 @@ std::string read_file(const std::string& path, int64_t max_bytes) {
   return bytes;
 }
 
-void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts) {
+void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts,
+                           unsigned mode) {
   const std::string name = in_quotes(base_name(path));
   const std::string folder = folder_of(path);
   require(!base_name(path).empty(), Code::kInvalidArgument,
@@ -156,7 +162,7 @@ void write_file_atomically(const std::string& path, const std::vector<std::strin
   };
 
   std::string temporary_path;
-  Descriptor fd(create_temporary(folder, &temporary_path));
+  Descriptor fd(create_temporary(folder, mode, &temporary_path));
   check(fd.is_open());
   RemovedUnlessRenamed temporary(temporary_path);
   for (const std::string_view part : parts) check(write_all(fd.get(), part));

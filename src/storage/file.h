@@ -15,8 +15,12 @@ std::string read_file(const std::string& path, int64_t max_bytes);
 /// Replaces `path` by the concatenated parts: temporary file in the same folder, fsync, rename,
 /// fsync of the folder. On failure (kIo: folder missing or read-only, disk full) the old file is
 /// untouched and no temporary file stays behind; only an fsync of the folder that fails comes after
-/// the replacement. A new file has the permissions that the process's umask leaves.
-void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts);
+/// the replacement. The file has the permissions that the process's umask leaves of `mode`.
+void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts,
+                           unsigned mode = 0666);
+
+/// The path from the root, so that it means the same in a process with another working folder.
+std::string absolute_path(const std::string& path);
 
 /// The last component of a path: what error messages may show.
 std::string base_name(const std::string& path);

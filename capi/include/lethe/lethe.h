@@ -69,12 +69,12 @@ extern "C" {
 /* ================================================================== 1. Version and errors */
 
 #define LETHE_VERSION_MAJOR 0
-#define LETHE_VERSION_MINOR 1
+#define LETHE_VERSION_MINOR 2
 #define LETHE_VERSION_PATCH 0
 /** For `#if LETHE_VERSION_NUMBER >= ...`: major * 10000 + minor * 100 + patch. */
-#define LETHE_VERSION_NUMBER 100
+#define LETHE_VERSION_NUMBER 200
 /** The ABI this header describes: major << 16 | minor. */
-#define LETHE_ABI_VERSION 0x00010000u
+#define LETHE_ABI_VERSION 0x00010001u
 
 typedef int32_t lethe_status;
 enum {
@@ -108,7 +108,7 @@ enum {
  *  Example: `if (lethe_abi_version() >> 16 != LETHE_ABI_VERSION >> 16) return wrong_library();` */
 LETHE_API uint32_t lethe_abi_version(void);
 
-/** Semantic version of the loaded library, for example "0.1.0". Borrowed for ever. [any-thread] [fast]
+/** Semantic version of the loaded library, for example "0.2.0". Borrowed for ever. [any-thread] [fast]
  *  Example: `puts(lethe_version_string());` */
 LETHE_API const char* lethe_version_string(void);
 
@@ -208,8 +208,8 @@ LETHE_API void lethe_runtime_free(lethe_runtime* runtime);
 LETHE_API lethe_status lethe_runtime_set_log(lethe_runtime* runtime, lethe_log_level level,
                                              lethe_log_callback callback, void* user_data);
 
-/** JSON about this build: version, abi, compiler, libtorch, zstd, sodium, cpu, threads, cuda (whether
- *  the CUDA part could be loaded, and why not). [any-thread] [io]
+/** JSON about this build: version, abi, compiler, libtorch, zstd, sodium, sqlite, cpu, threads, cuda
+ *  (whether the CUDA part could be loaded, and why not). [any-thread] [io]
  *  Example: `lethe_build_info_json(&buffer);` */
 LETHE_API lethe_status lethe_build_info_json(lethe_buffer** out_json);
 
@@ -609,6 +609,14 @@ typedef struct lethe_engine_options {
                                give way; state changes are never lost */
   int32_t reserved0;
   uint64_t reserved[8];
+  const char* folder;     /**< since 1.1: where tasks, adapters and receipts are kept, created when it
+                               is missing; NULL (default): in memory. See lethe_engine_create */
+  double checkpoint_seconds;   /**< since 1.1: a running task is saved this often, 0: after every
+                                    step; default 30. Only with a folder */
+  const uint8_t* signing_seed; /**< since 1.1: 32 secret bytes, the Ed25519 seed that signs receipts;
+                                    NULL (default): made, and kept in the folder with mode 0600 */
+  int32_t paused;         /**< since 1.1: 1: starts paused, see lethe_engine_pause; default 0 */
+  int32_t reserved1;
 } lethe_engine_options;
 
 /** Fills `options` with the defaults. [any-thread] [fast]
@@ -616,7 +624,20 @@ typedef struct lethe_engine_options {
 LETHE_API lethe_status lethe_engine_options_init(lethe_engine_options* options, size_t size);
 
 /** Creates an engine for a model and starts its thread. A model has at most one engine:
- *  LETHE_E_BUSY otherwise. `options` NULL: defaults. [any-thread] [fast]
+ *  LETHE_E_BUSY otherwise. `options` NULL: defaults.
+ *
+ *  With a folder (since 1.1) nothing accepted is lost, whenever the process dies: a job is on disk
+ *  before lethe_engine_enqueue returns, every state before it is reported, and the model's stack after
+ *  every change, by tasks or by the host. Data sets read from files are kept by path, selection and
+ *  digest; sets from arrays are copied into the folder until no task needs them. To go on after a
+ *  restart, load the same base weights into a model without adapters and create an engine on the same
+ *  folder: the model gets its stack back, and unfinished tasks go on from their last checkpoint to the
+ *  adapter they would have reached undisturbed. A folder serves one engine at a time.
+ *
+ *  LETHE_E_BUSY: another process, which the message names, or engine has the folder.
+ *  LETHE_E_BASE_MISMATCH: the folder belongs to another base. LETHE_E_STATE: the model carries other
+ *  adapters than the folder. LETHE_E_CORRUPT: the folder's journal or an adapter in it is damaged.
+ *  LETHE_E_VERSION: a newer library wrote the folder. LETHE_E_IO. [any-thread] [io]
  *  Example: `lethe_engine_create(model, NULL, &engine);` */
 LETHE_API lethe_status lethe_engine_create(lethe_model* model, const lethe_engine_options* options,
                                            lethe_engine** out_engine);
@@ -647,6 +668,33 @@ LETHE_API lethe_status lethe_engine_enqueue(lethe_engine* engine, const char* re
                                             const lethe_dataset* validation_set,
                                             lethe_job** out_job);
 
+/** When a task runs, and how long it may. */
+typedef struct lethe_task_options {
+  uint32_t struct_size;
+  int32_t priority;    /**< -1000..1000, default 0. Higher ones run first; of equal ones those with the
+                            earliest deadline, then the first that came. A running task is not stopped
+                            for another */
+  int64_t deadline_ms; /**< UTC, milliseconds since 1970; a task that has not ended by then fails with
+                            LETHE_E_LIMIT_EXCEEDED. 0 (default): none */
+  double max_seconds;  /**< the same after so many seconds of running, all restarts together; 0
+                            (default): no limit */
+  int64_t max_steps;   /**< the same after so many optimiser steps; 0 (default): no limit */
+  uint64_t reserved[8];
+} lethe_task_options;
+
+/** Fills `options` with the defaults. Since ABI 1.1. [any-thread] [fast]
+ *  Example: `lethe_task_options t; lethe_task_options_init(&t, sizeof t); t.priority = 10;` */
+LETHE_API lethe_status lethe_task_options_init(lethe_task_options* options, size_t size);
+
+/** lethe_engine_enqueue with options (NULL: defaults). They are not part of what a request id stands
+ *  for: repeated with others, the job keeps those it has. Since ABI 1.1. [any-thread] [compute]
+ *  Example: `lethe_engine_enqueue_with(e, "r", c, 2, NULL, train, NULL, valid, &t, &job);` */
+LETHE_API lethe_status lethe_engine_enqueue_with(
+    lethe_engine* engine, const char* request_id, const int64_t* classes, size_t class_count,
+    const lethe_forget_config* config, const lethe_dataset* forget_set,
+    const lethe_dataset* retain_set, const lethe_dataset* validation_set,
+    const lethe_task_options* options, lethe_job** out_job);
+
 /** Queues the training of the base weights, which replace the old ones when it succeeds.
  *  LETHE_E_STATE: the model has adapters, or the engine is closed. Other arguments and codes as for
  *  lethe_engine_enqueue. [any-thread] [compute]
@@ -661,6 +709,8 @@ LETHE_API lethe_status lethe_engine_enqueue_pretraining(lethe_engine* engine,
 typedef int32_t lethe_job_state;
 enum {
   LETHE_JOB_QUEUED = 1,
+  LETHE_JOB_AWAITING_DATA = 2, /**< since 1.1: after a restart, files of its data sets are gone or were
+                                    changed: lethe_engine_bind_dataset, or put them back and reopen */
   LETHE_JOB_RUNNING = 3,
   LETHE_JOB_COMMITTING = 4,
   LETHE_JOB_SUCCEEDED = 5,
@@ -708,7 +758,27 @@ typedef struct lethe_event {
 LETHE_API lethe_status lethe_engine_next_event(lethe_engine* engine, int64_t timeout_ms,
                                                lethe_event* out_event);
 
+/** Stops training after the current step until lethe_engine_resume; queued tasks wait. Cancelling and
+ *  closing work as ever, and predictions never notice. Returns at once. Since ABI 1.1.
+ *  [any-thread] [fast]
+ *  Example: `lethe_engine_pause(engine);` */
+LETHE_API lethe_status lethe_engine_pause(lethe_engine* engine);
+
+/** Goes on after lethe_engine_pause. Since ABI 1.1. [any-thread] [fast]
+ *  Example: `lethe_engine_resume(engine);` */
+LETHE_API lethe_status lethe_engine_resume(lethe_engine* engine);
+
+/** Gives data back to jobs in LETHE_JOB_AWAITING_DATA: every set of theirs whose content digest (see
+ *  lethe_dataset_info_json) equals that of `dataset` is found in it, and a job that lacks no other is
+ *  queued again. `out_jobs` (may be NULL): how many were. LETHE_E_NOT_FOUND: no job waits for this
+ *  content. Since ABI 1.1. [any-thread] [compute]
+ *  Example: `lethe_engine_bind_dataset(engine, train, NULL);` */
+LETHE_API lethe_status lethe_engine_bind_dataset(lethe_engine* engine,
+                                                 const lethe_dataset* dataset, int32_t* out_jobs);
+
 /** Waits until no job is queued or running. LETHE_TIMEOUT after `timeout_ms` (negative: for ever).
+ *  LETHE_E_IO: the engine stopped because its folder cannot be written; the message says why. Jobs that
+ *  had not ended are kept there and go on when it is opened again. Jobs awaiting data do not count.
  *  [any-thread]
  *  Example: `lethe_engine_wait_idle(engine, -1);` */
 LETHE_API lethe_status lethe_engine_wait_idle(lethe_engine* engine, int64_t timeout_ms);
@@ -729,7 +799,9 @@ LETHE_API lethe_status lethe_engine_job_find(const lethe_engine* engine, const c
 
 /** Takes no more jobs, cancels those that are queued or running and waits up to `timeout_ms` (negative:
  *  for ever) for the thread. To finish the queue first, call lethe_engine_wait_idle before. Closing
- *  again is fine. LETHE_TIMEOUT: the thread still runs; call again. [any-thread]
+ *  again is fine. LETHE_TIMEOUT: the thread still runs; call again.
+ *  With a folder no job is cancelled: the running one is saved, all are kept and go on when the folder
+ *  is opened again. [any-thread]
  *  Example: `lethe_engine_close(engine, 5000);` */
 LETHE_API lethe_status lethe_engine_close(lethe_engine* engine, int64_t timeout_ms);
 
@@ -756,7 +828,9 @@ LETHE_API lethe_status lethe_job_status(const lethe_job* job, lethe_job_status_i
 LETHE_API const char* lethe_job_request_id(const lethe_job* job);
 
 /** Waits until the job has ended, however it ended: LETHE_OK says only that it did. LETHE_TIMEOUT after
- *  `timeout_ms` (negative: for ever). [any-thread]
+ *  `timeout_ms` (negative: for ever). LETHE_E_STATE: its engine with a folder was closed, LETHE_E_IO:
+ *  the folder cannot be written; either way the job is kept there and goes on when the folder is opened
+ *  again. [any-thread]
  *  Example: `lethe_job_wait(job, -1);` */
 LETHE_API lethe_status lethe_job_wait(const lethe_job* job, int64_t timeout_ms);
 
@@ -936,6 +1010,65 @@ LETHE_API lethe_status lethe_report_metric(const lethe_report* report, const cha
 /** Frees a report. [any-thread] [fast]
  *  Example: `lethe_report_free(report);` */
 LETHE_API void lethe_report_free(lethe_report* report);
+
+/* ================================================================== 10. Receipts and journals */
+
+/* A receipt is the signed record of one ended task: what was asked and when, the settings, digests of
+ * base, data, parents and adapter, the figures before and after, the environment, how it ended, and the
+ * digest of the receipt before it. It is one line of canonical JSON (keys sorted, no spaces):
+ *
+ *   {"key":"<hex>","receipt":{...,"number":1,"previous":"<hex>"},"signature":"<hex>"}
+ *
+ * `signature` is Ed25519 over the bytes of the value of "receipt"; `previous` is the SHA-256 of the
+ * whole previous line, zeros in the first. A receipt holds no image and outlives adapter and data. It
+ * proves what was done to the weights, not that nobody else has a copy: see "mode" in it, `reversible`
+ * while base and adapter exist, `sealed` after lethe_model_seal. */
+
+/** Number of receipts. 0 for NULL. Since ABI 1.1. [any-thread] [fast]
+ *  Example: `int32_t n = lethe_engine_receipt_count(engine);` */
+LETHE_API int32_t lethe_engine_receipt_count(const lethe_engine* engine);
+
+/** The receipt of a request: one line without its end. LETHE_E_NOT_FOUND: no such request has ended.
+ *  Since ABI 1.1. [any-thread] [io]
+ *  Example: `lethe_engine_receipt(engine, "req-1", &line);` */
+LETHE_API lethe_status lethe_engine_receipt(const lethe_engine* engine, const char* request_id,
+                                            lethe_buffer** out_line);
+
+/** All receipts, oldest first, each line ended by '\n': what lethe_receipts_verify reads.
+ *  Since ABI 1.1. [any-thread] [io]
+ *  Example: `lethe_engine_receipts(engine, &lines);` */
+LETHE_API lethe_status lethe_engine_receipts(const lethe_engine* engine, lethe_buffer** out_lines);
+
+/** The Ed25519 public key that this engine's receipts are signed with: 32 bytes. Publish it where
+ *  those who verify receipts trust it. Since ABI 1.1. [any-thread] [fast]
+ *  Example: `uint8_t key[32]; lethe_engine_public_key(engine, key);` */
+LETHE_API lethe_status lethe_engine_public_key(const lethe_engine* engine, uint8_t* out_key);
+
+/** Checks a chain of receipts as lethe_engine_receipts writes it: the form, every signature, every
+ *  link. `public_key`: 32 bytes that all must be signed with; NULL: each with the key it names, which
+ *  shows only that nothing was changed afterwards. `out_findings` (may be NULL) gets JSON, also on
+ *  failure: {"ok", "receipts": good ones before the first break, "first_break": null or {"line",
+ *  "request_id", "reason"}}. LETHE_E_CORRUPT: the chain is broken. Cut-off ends cannot be seen: compare
+ *  the count or keep the newest digest elsewhere. Since ABI 1.1. [any-thread] [compute]
+ *  Example: `lethe_receipts_verify(data, size, key, &findings);` */
+LETHE_API lethe_status lethe_receipts_verify(const uint8_t* data, size_t size,
+                                             const uint8_t* public_key,
+                                             lethe_buffer** out_findings);
+
+/** What an engine's folder holds, as JSON, without opening an engine; also while one works on it, in
+ *  this process or another: {"schema", "base", "holder_pid" (null when nobody has it open), "jobs":
+ *  [{"job_id", "request_id", "kind", "state", "classes", "priority", "created", "started", "ended",
+ *  "step", "total_steps" (of the last checkpoint), "error", "message", "metrics"}], "adapters":
+ *  [{"request_id", "adapter_id", "scale"}], "receipts": count}. Times are UTC, milliseconds since 1970,
+ *  or null. LETHE_E_NOT_FOUND: no journal there. LETHE_E_CORRUPT, LETHE_E_VERSION, LETHE_E_IO.
+ *  Since ABI 1.1. [any-thread] [io]
+ *  Example: `lethe_journal_info_json("/var/lib/lethe", &json);` */
+LETHE_API lethe_status lethe_journal_info_json(const char* folder, lethe_buffer** out_json);
+
+/** The receipts in a folder, as lethe_engine_receipts. Codes as lethe_journal_info_json.
+ *  Since ABI 1.1. [any-thread] [io]
+ *  Example: `lethe_journal_receipts("/var/lib/lethe", &lines);` */
+LETHE_API lethe_status lethe_journal_receipts(const char* folder, lethe_buffer** out_lines);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -1,0 +1,149 @@
+#include "engine/records.h"
+
+#include <ctime>
+
+#include "support/code_name.h"
+
+namespace lethe {
+namespace {
+
+Json keep_optional(const std::optional<Dataset>& dataset, Archive& archive) {
+  return dataset ? archive.keep(*dataset) : Json();
+}
+
+Dataset open(const Json& reference, const char* name, Archive& archive) {
+  try {
+    return archive.open(reference);
+  } catch (const Error& error) {
+    throw DataMissing(error.code(), lethe::str("the ", name, " set cannot be read again: ",
+                                               error.what()));
+  }
+}
+
+std::optional<Dataset> open_optional(const Json& request, const char* name, Archive& archive) {
+  const Json reference = request.value(name, Json());
+  if (reference.is_null()) return std::nullopt;
+  return open(reference, name, archive);
+}
+
+Json digests_of(const Json& request) {
+  Json digests = Json::object();
+  for (const char* name : {"forget", "retain", "train", "validation"}) {
+    if (request.contains(name) && request[name].is_object()) {
+      digests[name] = request[name].at("digest");
+    }
+  }
+  return digests;
+}
+
+std::vector<std::string> adapter_ids(const Snapshot& snapshot) {
+  std::vector<std::string> ids;
+  for (const StackEntry& entry : snapshot.stack) ids.push_back(entry.adapter->id());
+  return ids;
+}
+
+/// A message may name a file in another encoding.
+Json as_text(const std::string& message) {
+  return Json::parse(Json(message).dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+Json time_or_null(const std::optional<int64_t>& ms) { return ms ? Json(utc_text(*ms)) : Json(); }
+
+}  // namespace
+
+Json write_request(const ForgetRequest& request, Archive& archive) {
+  return {{"classes", request.classes},
+          {"config", request.config.to_json()},
+          {"forget", archive.keep(request.forget)},
+          {"retain", keep_optional(request.retain, archive)},
+          {"validation", keep_optional(request.validation, archive)}};
+}
+
+Json write_request(const PretrainRequest& request, Archive& archive) {
+  return {{"config", request.config.to_json()},
+          {"train", archive.keep(request.train)},
+          {"validation", keep_optional(request.validation, archive)}};
+}
+
+Request read_request(const TaskRecord& task, Archive& archive) {
+  const Json json = parse_json(task.request, "the journal's request");
+  if (task.kind == "pretrain") {
+    PretrainConfig config;
+    config.update_from_json(json.at("config"));
+    return PretrainRequest{.request_id = task.request_id,
+                           .config = config,
+                           .train = open(json.at("train"), "training", archive),
+                           .validation = open_optional(json, "validation", archive),
+                           .options = task.options};
+  }
+  ForgetConfig config;
+  config.update_from_json(json.at("config"));
+  return ForgetRequest{.request_id = task.request_id,
+                       .classes = json.at("classes").get<std::vector<int64_t>>(),
+                       .config = config,
+                       .forget = open(json.at("forget"), "forget", archive),
+                       .retain = open_optional(json, "retain", archive),
+                       .validation = open_optional(json, "validation", archive),
+                       .options = task.options};
+}
+
+ModelRecord describe_model(const Snapshot& snapshot) {
+  ModelRecord model{hex(snapshot.base->fingerprint()), {}, {}};
+  for (const StackEntry& entry : snapshot.stack) {
+    model.stack.emplace_back(entry.adapter->id(), entry.scale);
+  }
+  return model;
+}
+
+Json describe_end(const TaskRecord& task, const Journal::End& end, const Snapshot& snapshot,
+                  const Json& report, int threads) {
+  const Json request = parse_json(task.request, "the journal's request");
+  return {{"format", 1},
+          {"kind", task.kind},
+          {"request_id", task.request_id},
+          {"task_id", task.digest},
+          {"classes", request.value("classes", Json::array())},
+          {"settings", request.at("config")},
+          {"outcome", name_of(end.state)},
+          {"code", end.error ? Json(code_name(*end.error)) : Json()},
+          {"message", as_text(end.message)},
+          {"mode", "reversible"},
+          {"base", hex(snapshot.base->fingerprint())},
+          {"parents", report.value("parents", Json::array())},
+          {"adapter", end.adapter_id ? Json(*end.adapter_id) : Json()},
+          {"state", hex(state_fingerprint(*snapshot.base, snapshot.stack))},
+          {"data", digests_of(request)},
+          {"measured_on", report.value("measured_on", Json())},
+          {"figures", report.value("metrics", Json::object())},
+          {"environment", describe_environment(threads)},
+          {"created", utc_text(task.created_ms)},
+          {"started", time_or_null(task.started_ms)},
+          {"ended", utc_text(end.ended_ms)}};
+}
+
+Json describe_seal(const std::string& request_id, const Snapshot& before, const Snapshot& after,
+                   int64_t now_ms) {
+  return {{"format", 1},
+          {"kind", "seal"},
+          {"request_id", request_id},
+          {"outcome", "succeeded"},
+          {"mode", "sealed"},
+          {"classes", forgotten_classes(before.stack)},
+          {"base_before", hex(before.base->fingerprint())},
+          {"adapters", adapter_ids(before)},
+          {"base", hex(after.base->fingerprint())},
+          {"state", hex(state_fingerprint(*after.base, after.stack))},
+          {"environment", describe_environment(0)},
+          {"ended", utc_text(now_ms)}};
+}
+
+std::string utc_text(int64_t ms) {
+  const auto seconds = static_cast<std::time_t>(ms / 1000);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  const size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return {text, size};
+}
+
+}  // namespace lethe

@@ -1,0 +1,37 @@
+// Requests, ends and models in the words of the journal, and back.
+#pragma once
+
+#include "engine/archive.h"
+#include "engine/environment.h"
+#include "engine/request.h"
+
+namespace lethe {
+
+/// What another process needs to run the request: settings, and its data as the archive keeps it.
+/// Writes copies of sets that cannot be read again.
+Json write_request(const ForgetRequest& request, Archive& archive);
+Json write_request(const PretrainRequest& request, Archive& archive);
+
+/// The request of a task, its data read again. Throws DataMissing when that cannot be had.
+Request read_request(const TaskRecord& task, Archive& archive);
+
+/// Data that a task needs is gone, unreadable or changed.
+struct DataMissing : Error {
+  using Error::Error;
+};
+
+ModelRecord describe_model(const Snapshot& snapshot);
+
+/// What every receipt of a task says (receipt.h adds number, previous digest and signature).
+/// `snapshot`: the model that the task leaves.
+Json describe_end(const TaskRecord& task, const Journal::End& end, const Snapshot& snapshot,
+                  const Json& report, int threads);
+
+/// The receipt of lethe_model_seal: `before` is gone, `after` is the only state.
+Json describe_seal(const std::string& request_id, const Snapshot& before, const Snapshot& after,
+                   int64_t now_ms);
+
+/// Such as "2026-03-01T12:00:00Z".
+std::string utc_text(int64_t ms);
+
+}  // namespace lethe
