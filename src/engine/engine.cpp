@@ -223,19 +223,18 @@ std::shared_ptr<Job> Engine::check_and_add(AnyRequest request, const Check& chec
   }
   check(request, *snapshot);
 
+  const std::lock_guard lock(enqueue_mutex_);
+  if (auto job = jobs_.find_repeated(request.request_id, digest)) return job;  // another was faster
+  jobs_.require_open();
+  if (request.request_id.empty()) request.request_id = jobs_.free_id(taken);
   const auto keeping = archive_->keeping();
   TaskRecord task;
+  task.request_id = request.request_id;
   task.digest = digest;
   task.kind = kind_of(request);
   task.request = write_request(request, *archive_).dump();
   task.options = request.options;
   task.created_ms = now_ms_();
-
-  const std::lock_guard lock(enqueue_mutex_);
-  if (auto job = jobs_.find_repeated(request.request_id, digest)) return job;  // another was faster
-  jobs_.require_open();
-  if (request.request_id.empty()) request.request_id = jobs_.free_id(taken);
-  task.request_id = request.request_id;
   task.id = archive_->journal().add(task);
   const auto job = std::make_shared<Job>(task.id, task.request_id, digest, task.options);
   jobs_.add({job, Request(std::move(request))});

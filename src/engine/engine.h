@@ -85,7 +85,9 @@ class Engine {
   std::function<int64_t()> now_ms_;
   EventQueue events_;
   JobQueue jobs_;
-  std::mutex enqueue_mutex_;  ///< one request at a time enters journal and queue
+  /// One request at a time enters journal and queue. Locked before the model's writers, and these
+  /// before the archive's files.
+  std::mutex enqueue_mutex_;
   std::thread worker_;
 };
 

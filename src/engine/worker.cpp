@@ -122,9 +122,9 @@ Worker::Outcome Worker::perform(Job& job, const ForgetRequest& request) {
   }
   enter(job, JobState::kCommitting);
   JobEnd end{JobState::kSucceeded, {outcome.adapter, outcome.report}, {}, {}};
-  const auto keeping = archive_.keeping();
-  or_halt([&] { archive_.keep(*outcome.adapter); });
   model_.publish(outcome.adapter, [&](const Snapshot& next, Change) {
+    const auto keeping = archive_.keeping();
+    or_halt([&] { archive_.keep(*outcome.adapter); });
     const ModelRecord model = describe_model(next);
     record_end(job, end, next, &model);
   });
@@ -137,8 +137,8 @@ Worker::Outcome Worker::perform(Job& job, const PretrainRequest& request) {
       request, *snapshot, context_for(job, request.config.progress_interval, *snapshot));
   enter(job, JobState::kCommitting);
   JobEnd end{JobState::kSucceeded, {nullptr, outcome.report}, {}, {}};
-  const auto keeping = archive_.keeping();
   model_.replace_base(std::move(outcome.weights), [&](const Snapshot& next, Change) {
+    const auto keeping = archive_.keeping();
     or_halt([&] { archive_.keep(*next.base); });
     const ModelRecord model = describe_model(next);
     record_end(job, end, next, &model);

@@ -1,11 +1,15 @@
 #!/bin/sh
-# lethe.h compiles alone, as C99 and as C++17, without a warning, and says of every function what a
-# caller must know. Usage: check_header.sh SOURCE_ROOT
+# The headers compile alone, as C99 and as C++17, without a warning; the function table and the version
+# script are those of symbols.txt; lethe.h says of every function what a caller must know. Usage: check_header.sh SOURCE_ROOT
 set -eu
-header=$1/capi/include/lethe/lethe.h
-strict='-Wall -Wextra -Wpedantic -Werror -fsyntax-only'
-"${CC:-cc}" -x c -std=c99 $strict "$header"
-"${CXX:-c++}" -x c++ -std=c++17 $strict "$header"
+include=$1/capi/include
+header=$include/lethe/lethe.h
+strict="-Wall -Wextra -Wpedantic -Werror -fsyntax-only -I$include"
+for each in "$header" "$include/lethe/lethe_api.h"; do
+  "${CC:-cc}" -x c -std=c99 $strict "$each"
+  "${CXX:-c++}" -x c++ -std=c++17 $strict "$each"
+done
+python3 "$1/capi/api_table.py" --check
 
 awk '
   /^\/\*\*/ { comment = "" }
