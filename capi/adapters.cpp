@@ -1,10 +1,13 @@
 // Section 8 of lethe.h: adapters and the stack of a model.
 #include <cmath>
 
+#include "adapters/peft.h"
+#include "engine/import_adapter.h"
 #include "guard.h"
 #include "handles.h"
 #include "options.h"
 #include "storage/adapter_file.h"
+#include "storage/file.h"
 #include "structs.h"
 #include "support/threads.h"
 #include "text.h"
@@ -28,6 +31,12 @@ Stack read_stack(const lethe_adapter* const* adapters, const double* scales, siz
     stack.push_back({checked(adapters[i], "an element of adapters").adapter, scale});
   }
   return stack;
+}
+
+bool allows_unverified(int32_t flags) {
+  require((flags & ~LETHE_ALLOW_UNVERIFIED) == 0, Code::kUnsupported, "flags is ", flags,
+          ", known is LETHE_ALLOW_UNVERIFIED (1)");
+  return (flags & LETHE_ALLOW_UNVERIFIED) != 0;
 }
 
 }  // namespace
@@ -112,6 +121,62 @@ lethe_status lethe_adapter_load_memory(lethe_runtime* runtime, const uint8_t* da
   });
 }
 
+lethe_status lethe_adapter_verify(const char* path, const lethe_limits* limits,
+                                  lethe_buffer** out_findings) {
+  return guard([&] {
+    clear(out_findings);
+    const std::string file = text(path, "path");
+    const Limits bounds = read_limits(limits);
+    Json findings = {{"ok", false},
+                     {"bytes", nullptr},
+                     {"adapter_id", nullptr},
+                     {"request_id", nullptr},
+                     {"error", nullptr}};
+    const auto hand_over = [&] {
+      if (out_findings) *out_findings = json_buffer(findings);
+    };
+    try {
+      const std::string bytes = read_file(file, bounds.file_bytes);
+      findings["bytes"] = bytes.size();
+      const auto adapter = Adapter::from_file(parse_adapter_file(bytes, base_name(file), bounds));
+      findings["adapter_id"] = adapter->id();
+      findings["request_id"] = adapter->request_id();
+      findings["ok"] = true;
+    } catch (const Error& error) {
+      const auto code = static_cast<lethe_status>(error.code());
+      findings["error"] = {{"code", lethe_status_name(code)}, {"message", error.what()}};
+      hand_over();
+      throw;
+    }
+    hand_over();
+  });
+}
+
+lethe_status lethe_adapter_export_peft(const lethe_adapter* adapter, const char* folder,
+                                       const lethe_export_options* options) {
+  return guard([&] {
+    const Adapter& source = *checked(adapter, "adapter").adapter;
+    const std::string place = text(folder, "folder");
+    write_peft(place, source, static_cast<Naming>(read_export_options(options).naming));
+  });
+}
+
+lethe_status lethe_adapter_import_peft(const lethe_model* model, const char* folder,
+                                       const char* request_id, const int64_t* classes,
+                                       size_t class_count, const lethe_limits* limits,
+                                       lethe_adapter** out_adapter) {
+  return guard([&] {
+    clear_required(out_adapter, "out_adapter");
+    const auto snapshot = checked(model, "model").live->snapshot();
+    const std::string place = text(folder, "folder"), id = text(request_id, "request_id");
+    require(classes || class_count == 0, Code::kInvalidArgument, "classes is NULL");
+    const std::vector<int64_t> forgotten(classes, classes + class_count);
+    const ThreadBudget budget(0);
+    *out_adapter =
+        adapter_handle(import_peft(*snapshot, place, id, forgotten, read_limits(limits)));
+  });
+}
+
 void lethe_adapter_free(lethe_adapter* adapter) {
   query(0, [&] {
     destroy(adapter);
@@ -131,11 +196,10 @@ lethe_status lethe_model_set_adapters(lethe_model* model, const lethe_adapter* c
                                       const double* scales, size_t count, int32_t flags) {
   return guard([&] {
     lethe_model& target = checked(model, "model");
-    require((flags & ~LETHE_ALLOW_UNVERIFIED) == 0, Code::kUnsupported, "flags is ", flags,
-            ", known is LETHE_ALLOW_UNVERIFIED (1)");
+    const bool allow = allows_unverified(flags);
     Stack stack = read_stack(adapters, scales, count);
     const ThreadBudget budget(0);
-    target.live->set_stack(std::move(stack), (flags & LETHE_ALLOW_UNVERIFIED) != 0);
+    target.live->set_stack(std::move(stack), allow);
   });
 }
 
@@ -145,5 +209,28 @@ lethe_status lethe_model_rollback_to(lethe_model* model, const char* request_id)
     const auto id = optional_text(request_id, "request_id");
     const ThreadBudget budget(0);
     target.live->rollback_to(id ? &*id : nullptr);
+  });
+}
+
+lethe_status lethe_model_enable(lethe_model* model, const char* request_id, int32_t enabled,
+                                int32_t flags) {
+  return guard([&] {
+    lethe_model& target = checked(model, "model");
+    const std::string id = text(request_id, "request_id");
+    require(enabled == 0 || enabled == 1, Code::kInvalidArgument, "enabled is ", enabled,
+            ", allowed is 0 or 1");
+    const bool allow = allows_unverified(flags);
+    const ThreadBudget budget(0);
+    target.live->enable(id, enabled == 1, allow);
+  });
+}
+
+lethe_status lethe_model_detach(lethe_model* model, const char* request_id, int32_t flags) {
+  return guard([&] {
+    lethe_model& target = checked(model, "model");
+    const std::string id = text(request_id, "request_id");
+    const bool allow = allows_unverified(flags);
+    const ThreadBudget budget(0);
+    target.live->detach(id, allow);
   });
 }

@@ -82,7 +82,7 @@ Json model_info(const Snapshot& snapshot) {
           {"parameters", parameters},
           {"groups", groups_info(base.model())},
           {"adapters", stack_info(snapshot.stack)},
-          {"classes_forgotten", forgotten_classes(snapshot.stack)},
+          {"classes_forgotten", forgotten_classes(base, snapshot.stack)},
           {"fingerprint",
            {{"base", hex(base.fingerprint())},
             {"state", hex(state_fingerprint(base, snapshot.stack))}}}};
@@ -223,10 +223,14 @@ lethe_status lethe_model_export_merged(const lethe_model* model, const char* pat
   return guard([&] {
     const auto snapshot = checked(model, "model").live->snapshot();
     const std::string file = text(path, "path");
-    const bool half = read_export_options(options).dtype == LETHE_F16;
+    const lethe_export_options chosen = read_export_options(options);
+    const bool half = chosen.dtype == LETHE_F16;
+    auto naming = static_cast<Naming>(chosen.naming);
+    if (naming == Naming::kOriginal) naming = snapshot->base->origin().naming;
     const ThreadBudget budget(0);
     Weights weights;
-    for (const auto& [name, tensor] : snapshot->weights) {
+    for (const auto& [name, tensor] :
+         snapshot->base->model().rename_to(naming, snapshot->weights)) {
       at::Tensor values = tensor.to(at::kCPU);
       if (half) {
         values = values.to(at::kHalf);
@@ -236,5 +240,22 @@ lethe_status lethe_model_export_merged(const lethe_model* model, const char* pat
       weights[name] = values.contiguous();
     }
     write_safetensors(file, weights, {{"format", "pt"}});
+  });
+}
+
+lethe_status lethe_model_seal(lethe_model* model) {
+  return guard([&] {
+    const ThreadBudget budget(0);
+    checked(model, "model").live->seal();
+  });
+}
+
+lethe_status lethe_model_merge(const lethe_model* model, lethe_model** out_model) {
+  return guard([&] {
+    clear_required(out_model, "out_model");
+    const lethe_model& source = checked(model, "model");
+    const ThreadBudget budget(0);
+    auto base = merged_base(*source.live->snapshot());
+    *out_model = make_model_handle(std::make_shared<LiveModel>(std::move(base)), source.log);
   });
 }

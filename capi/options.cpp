@@ -24,6 +24,7 @@ lethe_export_options default_export_options() {
   options.struct_size = sizeof options;
   options.dtype = LETHE_F32;
   options.level = 3;
+  options.naming = LETHE_NAMES_ORIGINAL;
   return options;
 }
 
@@ -55,6 +56,10 @@ lethe_export_options read_export_options(const lethe_export_options* given) {
   const auto options = read_struct(given, default_export_options(), "options");
   require_reserved(options.reserved0, "options");
   require_reserved(options.reserved, "options");
+  require_reserved(options.reserved1, "options");
+  require(options.naming >= LETHE_NAMES_ORIGINAL && options.naming <= LETHE_NAMES_HUGGING_FACE,
+          Code::kUnsupported, "the naming is ", options.naming,
+          ", known are LETHE_NAMES_ORIGINAL (1) to LETHE_NAMES_HUGGING_FACE (4)");
   require(options.dtype == LETHE_F32 || options.dtype == LETHE_F16, Code::kInvalidArgument,
           "the export dtype is ", options.dtype, ", allowed is LETHE_F32 (3) or LETHE_F16 (4)");
   require(options.level >= 1 && options.level <= 19, Code::kInvalidArgument, "the zstd level is ",

@@ -90,9 +90,10 @@ struct ClassRoles {
   std::vector<int64_t> forget, past, retain;
 };
 
-ClassRoles roles_of(const Stack& stack, const lethe_evaluate_options& options, int64_t classes) {
-  ClassRoles roles;
-  for (const StackEntry& entry : stack) {  // the last enabled adapter's classes end up in `forget`
+ClassRoles roles_of(const Snapshot& state, const lethe_evaluate_options& options) {
+  const int64_t classes = state.base->model().spec().classes;
+  ClassRoles roles{{}, state.base->origin().forgotten, {}};
+  for (const StackEntry& entry : state.stack) {  // the last enabled adapter's classes end up in `forget`
     if (entry.scale == 0) continue;
     roles.past.insert(roles.past.end(), roles.forget.begin(), roles.forget.end());
     roles.forget = entry.adapter->classes();
@@ -194,7 +195,7 @@ lethe_status lethe_model_evaluate(const lethe_model* model, const lethe_dataset*
     const lethe_evaluate_options chosen = read_options(options);
     const Model& architecture = snapshot->base->model();
     require_fitting(architecture, data);
-    const ClassRoles roles = roles_of(snapshot->stack, chosen, architecture.spec().classes);
+    const ClassRoles roles = roles_of(*snapshot, chosen);
 
     const auto start = std::chrono::steady_clock::now();
     const ThreadBudget budget(checked_threads(chosen.threads));

@@ -75,6 +75,12 @@ void check_parents(const BaseModel& base, const Stack& below, const Adapter& ada
        "; attach what is missing first, or allow an unverified stack");
 }
 
+void check_scale(const StackEntry& entry) {
+  require(entry.scale == 1, Code::kBaseMismatch, "the scale of the adapter ",
+          in_quotes(entry.adapter->request_id()), " is ", entry.scale,
+          "; no task was trained on a scale other than 1, so it needs an unverified stack");
+}
+
 }  // namespace
 
 Weights merge(const BaseModel& base, const Stack& stack) {
@@ -118,10 +124,18 @@ void check_stack(const BaseModel& base, const Stack& stack, bool allow_unverifie
   for (const StackEntry& entry : stack) {
     require(std::isfinite(entry.scale), Code::kInvalidArgument, "the scale of the adapter ",
             in_quotes(entry.adapter->request_id()), " is ", entry.scale, ", it must be finite");
-    require(allow_unverified || entry.scale == 1, Code::kBaseMismatch, "the scale of the adapter ",
-            in_quotes(entry.adapter->request_id()), " is ", entry.scale,
-            "; no task was trained on a scale other than 1, so it needs an unverified stack");
+    if (!allow_unverified) check_scale(entry);
     check_on_top(base, below, *entry.adapter, allow_unverified);
+    below.push_back(entry);
+  }
+}
+
+void check_verified(const BaseModel& base, const Stack& stack) {
+  Stack below;
+  for (const StackEntry& entry : stack) {
+    if (entry.scale == 0) continue;
+    check_scale(entry);
+    check_parents(base, below, *entry.adapter);
     below.push_back(entry);
   }
 }
@@ -144,12 +158,13 @@ std::vector<std::string> enabled_ids(const Stack& stack) {
   return ids;
 }
 
-std::vector<int64_t> forgotten_classes(const Stack& stack) {
-  std::vector<int64_t> classes;
+std::vector<int64_t> forgotten_classes(const BaseModel& base, const Stack& stack) {
+  std::vector<int64_t> classes = base.origin().forgotten;
   for (const StackEntry& entry : stack) {
     if (entry.scale == 0) continue;
-    const std::vector<int64_t>& more = entry.adapter->classes();
-    classes.insert(classes.end(), more.begin(), more.end());
+    for (const int64_t c : entry.adapter->classes()) {
+      if (std::find(classes.begin(), classes.end(), c) == classes.end()) classes.push_back(c);
+    }
   }
   return classes;
 }

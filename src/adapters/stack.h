@@ -28,13 +28,18 @@ void check_on_top(const BaseModel& base, const Stack& below, const Adapter& adap
 /// `allow_unverified`, 1 (kBaseMismatch): no task was trained on anything else.
 void check_stack(const BaseModel& base, const Stack& stack, bool allow_unverified = false);
 
+/// Throws kBaseMismatch unless the enabled adapters give a state that a task left: all have scale 1 and
+/// each was trained on exactly those beneath it. What is disabled does not count.
+void check_verified(const BaseModel& base, const Stack& stack);
+
 /// Digest of base plus enabled adapters and scales; that of the base when none is enabled.
 Digest state_fingerprint(const BaseModel& base, const Stack& stack);
 
 /// The enabled adapters' ids, oldest first.
 std::vector<std::string> enabled_ids(const Stack& stack);
 
-/// The classes that the enabled adapters forgot, in stack order.
-std::vector<int64_t> forgotten_classes(const Stack& stack);
+/// The classes that the base lost in a merge and those that the enabled adapters forgot, in this
+/// order, each once.
+std::vector<int64_t> forgotten_classes(const BaseModel& base, const Stack& stack);
 
 }  // namespace lethe

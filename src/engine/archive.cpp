@@ -186,8 +186,9 @@ void Archive::keep(const BaseModel& base) {
   if (!durable()) return;
   Weights weights;
   for (const auto& [name, tensor] : base.weights()) weights[name] = tensor.to(at::kCPU);
-  write_safetensors(path(kBases, hex(base.fingerprint())), weights, {{"format", "pt"}},
-                    own_limits());
+  const Json origin = {{"naming", base.origin().naming}, {"forgotten", base.origin().forgotten}};
+  write_safetensors(path(kBases, hex(base.fingerprint())), weights,
+                    {{"format", "pt"}, {"origin", origin.dump()}}, own_limits());
 }
 
 std::shared_ptr<const BaseModel> Archive::base(const std::string& fingerprint,
@@ -203,8 +204,13 @@ std::shared_ptr<const BaseModel> Archive::base(const std::string& fingerprint,
     }
   }();
   like.model().check_weights(file.tensors);
-  auto base = std::make_shared<const BaseModel>(like.model_ptr(), std::move(file.tensors),
-                                                like.device());
+  const Json origin = parse_json(file.metadata["origin"], "the folder's base");
+  JsonFields fields(origin, "the folder's base");
+  const auto naming = static_cast<Naming>(
+      fields.integer("naming", 0, static_cast<int>(Naming::kOwn), static_cast<int>(Naming::kHuggingFace)));
+  auto base = std::make_shared<const BaseModel>(
+      like.model_ptr(), std::move(file.tensors), like.device(),
+      BaseOrigin{naming, fields.integers("forgotten", {})});
   require(hex(base->fingerprint()) == fingerprint, Code::kCorrupt,
           "the folder's base weights are damaged; restore them from a backup");
   return base;

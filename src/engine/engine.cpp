@@ -42,11 +42,6 @@ class PendingTask {
   LiveModel* model_;
 };
 
-int64_t system_now_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-}
-
 const char* kind_of(const ForgetRequest&) { return "forget"; }
 const char* kind_of(const PretrainRequest&) { return "pretrain"; }
 
@@ -161,10 +156,23 @@ void Engine::restore_jobs() {
 }
 
 void Engine::record_change(const Snapshot& next, Change change) {
-  const auto keeping = archive_->keeping();
-  for (const StackEntry& entry : next.stack) archive_->keep(*entry.adapter);
-  if (change != Change::kStack) archive_->keep(*next.base);
-  archive_->journal().set_model(describe_model(next));
+  {
+    const auto keeping = archive_->keeping();
+    for (const StackEntry& entry : next.stack) archive_->keep(*entry.adapter);
+    if (change != Change::kStack) archive_->keep(*next.base);
+    if (change != Change::kSeal) {
+      archive_->journal().set_model(describe_model(next));
+      return;
+    }
+    const Json receipt = describe_seal(*model_->snapshot(), next, now_ms_());
+    archive_->journal().seal(kSealId,
+                             [&](int64_t number, const std::string& previous) {
+                               return sign_receipt(receipt, number, previous, archive_->key());
+                             },
+                             describe_model(next));
+  }
+  archive_->clean();  // adapters and old weights are gone from the folder, and from the jobs
+  for (const auto& job : jobs_.jobs()) job->drop_adapter();
 }
 
 int64_t Engine::bind(const Dataset& dataset) {

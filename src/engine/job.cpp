@@ -84,6 +84,11 @@ void Job::await_data(Code reason) {
   status_.error = reason;
 }
 
+void Job::drop_adapter() {
+  const std::lock_guard lock(mutex_);
+  result_.adapter.reset();
+}
+
 void Job::interrupt(const Failure& reason) {
   const std::lock_guard lock(mutex_);
   interrupted_ = reason;

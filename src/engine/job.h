@@ -89,6 +89,8 @@ class Job {
   /// Awaiting data, for this reason; set_state() takes the reason away.
   void await_data(Code reason);
   void finish(JobEnd end);
+  /// The model was sealed: what the job left but its report is gone.
+  void drop_adapter();
   /// This engine will not end the job, for this reason: those who wait for it need not.
   void interrupt(const Failure& reason);
 

@@ -20,6 +20,10 @@ struct Snapshot {
 /// The snapshot of a checked stack.
 std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const BaseModel> base, Stack stack);
 
+/// The base of a derived model: the snapshot's weights, which no longer can be taken apart. What its
+/// adapters forgot counts as forgotten in it.
+std::shared_ptr<const BaseModel> merged_base(const Snapshot& snapshot);
+
 /// What changes a model: its stack, its base weights, or both for good.
 enum class Change { kStack, kBase, kSeal };
 
@@ -43,6 +47,12 @@ class LiveModel {
   void attach(std::shared_ptr<const Adapter> adapter);
   void set_stack(Stack stack, bool allow_unverified);
   void rollback_to(const std::string* request_id);  ///< null: before the first; kNotFound
+  /// Sets the scale of a request's adapter (kNotFound) to 1 or 0, unless it is enabled or disabled
+  /// already. Unless `allow_unverified`, the result must pass check_verified(); so in detach().
+  void enable(const std::string& request_id, bool enabled, bool allow_unverified);
+  void detach(const std::string& request_id, bool allow_unverified);
+  /// Makes the present state the only one: its weights become the base, the stack is empty.
+  void seal();
   /// Imports a checkpoint as the new base weights. kState when there are adapters.
   void load_weights(Weights checkpoint);
 
@@ -66,7 +76,7 @@ class LiveModel {
   explicit LiveModel(std::shared_ptr<const Snapshot> snapshot);
   void require_idle() const;
   void put_on_top(std::shared_ptr<const Adapter> adapter, const RecordChange& record);
-  void set_base(Weights weights, const RecordChange& record);
+  void set_base(Weights weights, Naming naming, const RecordChange& record);
   void swap(std::shared_ptr<const BaseModel> base, Stack stack, Change change,
             const RecordChange& record);
 

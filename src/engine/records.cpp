@@ -1,7 +1,5 @@
 #include "engine/records.h"
 
-#include <ctime>
-
 #include "support/code_name.h"
 
 namespace lethe {
@@ -121,29 +119,19 @@ Json describe_end(const TaskRecord& task, const Journal::End& end, const Snapsho
           {"ended", utc_text(end.ended_ms)}};
 }
 
-Json describe_seal(const std::string& request_id, const Snapshot& before, const Snapshot& after,
-                   int64_t now_ms) {
+Json describe_seal(const Snapshot& before, const Snapshot& after, int64_t now_ms) {
   return {{"format", 1},
           {"kind", "seal"},
-          {"request_id", request_id},
+          {"request_id", kSealId},
           {"outcome", "succeeded"},
           {"mode", "sealed"},
-          {"classes", forgotten_classes(before.stack)},
+          {"classes", after.base->origin().forgotten},
           {"base_before", hex(before.base->fingerprint())},
           {"adapters", adapter_ids(before)},
           {"base", hex(after.base->fingerprint())},
           {"state", hex(state_fingerprint(*after.base, after.stack))},
           {"environment", describe_environment(0)},
           {"ended", utc_text(now_ms)}};
-}
-
-std::string utc_text(int64_t ms) {
-  const auto seconds = static_cast<std::time_t>(ms / 1000);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  const size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return {text, size};
 }
 
 }  // namespace lethe

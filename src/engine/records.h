@@ -27,11 +27,9 @@ ModelRecord describe_model(const Snapshot& snapshot);
 Json describe_end(const TaskRecord& task, const Journal::End& end, const Snapshot& snapshot,
                   const Json& report, int threads);
 
-/// The receipt of lethe_model_seal: `before` is gone, `after` is the only state.
-Json describe_seal(const std::string& request_id, const Snapshot& before, const Snapshot& after,
-                   int64_t now_ms);
-
-/// Such as "2026-03-01T12:00:00Z".
-std::string utc_text(int64_t ms);
+/// What receipts of lethe_model_seal are found by.
+inline constexpr const char* kSealId = "seal";
+/// Such a receipt: `before` is gone, `after` is the only state.
+Json describe_seal(const Snapshot& before, const Snapshot& after, int64_t now_ms);
 
 }  // namespace lethe

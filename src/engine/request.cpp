@@ -116,7 +116,7 @@ ForgetPlan plan_forgetting(const ForgetRequest& request, const Snapshot& snapsho
   request.config.validate();
 
   const Classes classes = sorted(request.classes);
-  const Classes past = sorted(forgotten_classes(snapshot.stack));
+  const Classes past = sorted(forgotten_classes(*snapshot.base, snapshot.stack));
   check_classes(classes, past, class_count);
   const Classes retained = all_but(class_count, classes, past);
   require(!retained.empty(), Code::kInvalidArgument, "no class is left to retain: ", classes.size(),

@@ -42,7 +42,7 @@ std::string request_digest(const PretrainRequest& request);
 /// A forget request made definite against a state of the model.
 struct ForgetPlan {
   std::vector<int64_t> classes;   ///< ascending
-  std::vector<int64_t> past;      ///< forgotten by the enabled adapters, ascending
+  std::vector<int64_t> past;      ///< forgotten in the base or by the enabled adapters, ascending
   std::vector<int64_t> retained;  ///< all others
   std::vector<int64_t> missing;   ///< retained ones without training samples
   Dataset forget, retain;         ///< training samples of `classes` and of `retained` only

@@ -7,8 +7,9 @@
 
 namespace lethe {
 
-BaseModel::BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::Device device)
-    : model_(std::move(model)), device_(device) {
+BaseModel::BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::Device device,
+                     BaseOrigin origin)
+    : model_(std::move(model)), device_(device), origin_(std::move(origin)) {
   Json spec = model_->spec().to_json();
   spec.erase("seed");
   spec.erase("dropout");
@@ -18,7 +19,7 @@ BaseModel::BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::D
   for (const auto& [name, tensor] : weights) {  // a map: name order
     const std::string head =
         lethe::str(name, '\n', dtype_name(tensor.scalar_type()), tensor.sizes(), '\n');
-    const Digest digest = sha256(tensor);
+    const Digest digest = sha256(tensor.to(at::kCPU));
     content.update(head).update(digest.data(), digest.size());
     names.update(head);
     weights_[name] = tensor.to(device_);

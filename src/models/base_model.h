@@ -10,16 +10,24 @@
 
 namespace lethe {
 
+/// Where a base's weights come from: what they compute does not depend on it.
+struct BaseOrigin {
+  Naming naming = Naming::kOwn;    ///< of the checkpoint; never kOriginal
+  std::vector<int64_t> forgotten;  ///< classes that adapters forgot before they were merged into it
+};
+
 /// Immutable; shared by every snapshot made on it.
 class BaseModel {
  public:
   /// `weights`: checked, float32; moved to `device`.
-  BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::Device device);
+  BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::Device device,
+            BaseOrigin origin = {});
 
   const Model& model() const { return *model_; }
   const std::shared_ptr<const Model>& model_ptr() const { return model_; }
   const Weights& weights() const { return weights_; }
   c10::Device device() const { return device_; }
+  const BaseOrigin& origin() const { return origin_; }
 
   /// SHA-256 over the canonical spec (without seed and dropout, which do not change what the weights
   /// compute) and the sorted list of name, dtype, shape and content digest of every tensor.
@@ -31,6 +39,7 @@ class BaseModel {
   std::shared_ptr<const Model> model_;
   Weights weights_;
   c10::Device device_;
+  BaseOrigin origin_;
   Digest fingerprint_, names_digest_;
 };
 

@@ -32,7 +32,13 @@ void Model::check_weights(const Weights& weights) const {
   }
 }
 
-Weights Model::import_weights(Weights checkpoint) const {
+Weights Model::rename_to(Naming naming, Weights weights) const {
+  require(naming == Naming::kOwn, Code::kUnsupported, "the architecture ", spec_.arch, " has no ",
+          naming_name(naming), " names; use its own");
+  return weights;
+}
+
+Weights Model::import_weights(Weights checkpoint, Naming* naming) const {
   Weights plain;
   for (auto& [name, tensor] : checkpoint) {
     // A checkpoint saved in evaluation mode lists LoRA tensors next to weights that already contain
@@ -46,6 +52,7 @@ Weights Model::import_weights(Weights checkpoint) const {
             Code::kInvalidArgument, "the checkpoint holds the tensor \"", plain_name,
             "\" with and without the prefix \"", prefix, "\"");
   }
+  if (naming) *naming = naming_of(plain);
   Weights weights = rename(std::move(plain));
   check_weights(weights);
   return weights;

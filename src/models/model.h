@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "models/heads.h"
+#include "models/names.h"
 #include "models/spec.h"
 #include "models/transformer.h"
 #include "storage/safetensors.h"
@@ -48,6 +49,13 @@ class Model {
   /// Renames a checkpoint's tensors from other public namings to this architecture's own, so that
   /// check_weights() can compare them. Unknown names stay as they are.
   virtual Weights rename(Weights weights) const = 0;
+  /// Which of the namings that rename() understands a checkpoint has.
+  virtual Naming naming_of(const Weights& checkpoint) const { return Naming::kOwn; }
+  /// All of them.
+  virtual std::vector<Naming> namings() const { return {Naming::kOwn}; }
+  /// The inverse of rename(): own names to those of `naming` (not kOriginal). Throws kUnsupported when
+  /// it is none of namings().
+  virtual Weights rename_to(Naming naming, Weights weights) const;
   /// The linears that can carry LoRA, block by block, fc1 before fc2.
   virtual std::vector<AdapterSite> adapter_sites() const = 0;
 
@@ -57,8 +65,8 @@ class Model {
   /// Throws kInvalidArgument naming the first weight that is missing, extra, misshapen or not finite.
   void check_weights(const Weights& weights) const;
   /// A checkpoint as this model's weights: renamed, LoRA tensors of merged checkpoints left out
-  /// (algorithm.md 2.5), float32, contiguous, checked.
-  Weights import_weights(Weights checkpoint) const;
+  /// (algorithm.md 2.5), float32, contiguous, checked. `naming` (may be null) is told which it had.
+  Weights import_weights(Weights checkpoint, Naming* naming = nullptr) const;
   /// Images must be float32 [B, C, S, S]; throws kInvalidArgument naming both shapes.
   void check_images(at::IntArrayRef shape) const;
 

@@ -89,11 +89,44 @@ void stack_qkv(Weights& weights, int64_t depth) {
   }
 }
 
+/// The inverse of stack_qkv(). The parts get memory of their own: they go into files.
+void split_qkv(Weights& weights, int64_t depth) {
+  for (int64_t i = 0; i < depth; ++i) {
+    const std::string layer = "vit.encoder.layer." + std::to_string(i) + ".attention.attention.";
+    for (const char* kind : {"weight", "bias"}) {
+      const auto found = weights.find(layer + "qkv." + kind);
+      if (found == weights.end()) continue;
+      const std::vector<at::Tensor> parts = found->second.chunk(3, 0);
+      weights.erase(found);
+      weights[layer + "query." + kind] = parts[0].clone();
+      weights[layer + "key." + kind] = parts[1].clone();
+      weights[layer + "value." + kind] = parts[2].clone();
+    }
+  }
+}
+
+std::vector<Rule> inverse(std::vector<Rule> rules) {
+  for (auto& [from, to] : rules) std::swap(from, to);
+  return rules;
+}
+
 }  // namespace
 
+const char* naming_name(Naming naming) {
+  constexpr const char* kNames[] = {"original", "own", "timm", "Hugging Face"};
+  return kNames[static_cast<int>(naming) - 1];
+}
+
+Naming naming_of_vit(const Weights& weights) {
+  if (weights.contains("patch_embed.proj.weight")) return Naming::kTimm;
+  const bool hf = weights.contains("vit.embeddings.patch_embeddings.projection.weight");
+  return hf ? Naming::kHuggingFace : Naming::kOwn;
+}
+
 Weights to_torchvision_names(Weights weights, int64_t depth) {
-  if (weights.count("patch_embed.proj.weight")) return rename_prefixes(std::move(weights), timm_rules(depth));
-  if (weights.count("vit.embeddings.patch_embeddings.projection.weight")) {
+  const Naming naming = naming_of_vit(weights);
+  if (naming == Naming::kTimm) return rename_prefixes(std::move(weights), timm_rules(depth));
+  if (naming == Naming::kHuggingFace) {
     stack_qkv(weights, depth);
     return rename_prefixes(std::move(weights), hugging_face_rules(depth));
   }
@@ -103,6 +136,17 @@ Weights to_torchvision_names(Weights weights, int64_t depth) {
     rules.insert(rules.end(), {{mlp + "linear_1.", mlp + "0."}, {mlp + "linear_2.", mlp + "3."}});
   }
   return rename_prefixes(std::move(weights), rules);
+}
+
+Weights from_torchvision_names(Weights weights, int64_t depth, Naming naming) {
+  require(naming != Naming::kOriginal, Code::kInternal, "original names are asked of a file");
+  if (naming == Naming::kOwn) return weights;
+  if (naming == Naming::kTimm) {
+    return rename_prefixes(std::move(weights), inverse(timm_rules(depth)));
+  }
+  weights = rename_prefixes(std::move(weights), inverse(hugging_face_rules(depth)));
+  split_qkv(weights, depth);
+  return weights;
 }
 
 }  // namespace lethe

@@ -1,14 +1,28 @@
-// Public namings of ViT checkpoints and how they map to torchvision's.
+// Public namings of ViT checkpoints and how they map to torchvision's, and back.
 #pragma once
+
+#include <cstdint>
 
 #include "storage/safetensors.h"
 
 namespace lethe {
 
+/// Values as in lethe.h (lethe_naming).
+enum class Naming : int32_t { kOriginal = 1, kOwn = 2, kTimm = 3, kHuggingFace = 4 };
+
+/// "timm" and so on, for messages.
+const char* naming_name(Naming naming);
+
+/// kTimm, kHuggingFace, or kOwn for everything else: told by the name of the patch embedding.
+Naming naming_of_vit(const Weights& weights);
+
 /// Renames timm ("blocks.0.attn.qkv.weight"), Hugging Face ("vit.encoder.layer.0.attention...") and
-/// torchvision's older names ("mlp.linear_1") to torchvision's own. Which one it is, is told by the
-/// name of the patch embedding; other names stay. Hugging Face keeps q, k and v apart: they are
-/// stacked in that order. Throws kInvalidArgument when two tensors stand for one.
+/// torchvision's older names ("mlp.linear_1") to torchvision's own. Which one it is, naming_of_vit()
+/// tells; other names stay. Hugging Face keeps q, k and v apart: they are stacked in that order.
+/// Throws kInvalidArgument when two tensors stand for one.
 Weights to_torchvision_names(Weights weights, int64_t depth);
+
+/// The inverse: torchvision's own names to those of `naming` (not kOriginal).
+Weights from_torchvision_names(Weights weights, int64_t depth, Naming naming);
 
 }  // namespace lethe

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "models/names.h"
-
 namespace lethe {
 namespace {
 
@@ -120,6 +118,18 @@ Head VisionTransformer::head(const Weights& weights) const {
 
 Weights VisionTransformer::rename(Weights weights) const {
   return to_torchvision_names(std::move(weights), spec().depth);
+}
+
+Naming VisionTransformer::naming_of(const Weights& checkpoint) const {
+  return naming_of_vit(checkpoint);
+}
+
+std::vector<Naming> VisionTransformer::namings() const {
+  return {Naming::kOwn, Naming::kTimm, Naming::kHuggingFace};
+}
+
+Weights VisionTransformer::rename_to(Naming naming, Weights weights) const {
+  return from_torchvision_names(std::move(weights), spec().depth, naming);
 }
 
 std::vector<AdapterSite> VisionTransformer::adapter_sites() const {

@@ -18,6 +18,9 @@ class VisionTransformer final : public Model {
   Transformer transformer(const Weights& weights) const override;
   Head head(const Weights& weights) const override;
   Weights rename(Weights weights) const override;
+  Naming naming_of(const Weights& checkpoint) const override;
+  std::vector<Naming> namings() const override;
+  Weights rename_to(Naming naming, Weights weights) const override;
   std::vector<AdapterSite> adapter_sites() const override;
 };
 

@@ -398,8 +398,8 @@ void a_state_is_known_by_its_enabled_adapters(void**) {
   assert_false(state_fingerprint(*base, {{first}}) == state_fingerprint(*base, {{first, 0.5}}));
   assert_false(state_fingerprint(*base, {{first}}) ==
                state_fingerprint(*base, {{first}, {second}}));
-  assert_true(forgotten_classes({{first}, {second}}) == std::vector<int64_t>({1, 2, 3}));
-  assert_true(forgotten_classes({{first, 0}, {second}}) == std::vector<int64_t>({3}));
+  assert_true(forgotten_classes(*base, {{first}, {second}}) == std::vector<int64_t>({1, 2, 3}));
+  assert_true(forgotten_classes(*base, {{first, 0}, {second}}) == std::vector<int64_t>({3}));
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ meson install -C "$1" --no-rebuild --quiet --destdir "$prefix/stage" >/dev/null
 library=$(find "$prefix/stage" -name 'liblethe.so.1.*')
 folder=$(dirname "$library")
 test -e "$folder/liblethe.so" && test -e "$folder/liblethe.so.1"
-test "$(find "$prefix/stage" -name '*.h' | wc -l)" = 1
+test "$(find "$prefix/stage" -name '*.h' | wc -l)" = 2  # lethe.h, lethe_api.h
 
 cat > "$prefix/program.c" <<'END'
 #include <lethe/lethe.h>

@@ -5,10 +5,10 @@
 
 static void the_abi_is_the_recorded_one(void** state) {
   (void)state;
-  assert_int_equal(LETHE_ABI_VERSION, 0x00010000);
+  assert_int_equal(LETHE_ABI_VERSION, 0x00010001);
   assert_int_equal(lethe_abi_version(), LETHE_ABI_VERSION);
   assert_string_equal(lethe_version_string(), "0.2.0");
-  assert_int_equal(LETHE_VERSION_NUMBER, 100);
+  assert_int_equal(LETHE_VERSION_NUMBER, 200);
 }
 
 /* Values that hosts have compiled in. Never change one. */

@@ -312,7 +312,8 @@ LETHE_API void lethe_model_free(lethe_model* model);
 LETHE_API lethe_status lethe_model_clone(const lethe_model* model, lethe_model** out_model);
 
 /** JSON: spec, device, parameter count, groups that can carry adapters (name, layers, parameters), the
- *  stack (task ids, enabled, scale), classes forgotten, fingerprints. [any-thread] [fast]
+ *  stack (task ids, enabled, scale), classes forgotten (by the enabled adapters, and in the base: see
+ *  lethe_model_merge), fingerprints. [any-thread] [fast]
  *  Example: `lethe_model_info_json(model, &json);` */
 LETHE_API lethe_status lethe_model_info_json(const lethe_model* model, lethe_buffer** out_json);
 
@@ -350,24 +351,54 @@ LETHE_API lethe_status lethe_model_tensor_read(const lethe_model* model, const c
 typedef int32_t lethe_dtype;
 enum { LETHE_U8 = 1, LETHE_I64 = 2, LETHE_F32 = 3, LETHE_F16 = 4, LETHE_BF16 = 5 };
 
+typedef int32_t lethe_naming;
+enum {
+  LETHE_NAMES_ORIGINAL = 1,    /**< of the project that the loaded checkpoint came from; without a
+                                    checkpoint, the next */
+  LETHE_NAMES_OWN = 2,         /**< torchvision's (vit) or the paper's code's (face_vit) */
+  LETHE_NAMES_TIMM = 3,        /**< vit only */
+  LETHE_NAMES_HUGGING_FACE = 4 /**< vit only: transformers' ViTForImageClassification */
+};
+
 typedef struct lethe_export_options {
   uint32_t struct_size;
   lethe_dtype dtype;     /**< LETHE_F32 (default) or LETHE_F16; of exported weights, not of adapters */
   int32_t level;         /**< zstd level of adapters, 1..19, default 3 */
   int32_t reserved0;
   uint64_t reserved[8];
+  lethe_naming naming;   /**< since 1.1: of exported weights and modules; default LETHE_NAMES_ORIGINAL */
+  int32_t reserved1;
 } lethe_export_options;
 
 /** Fills `options` with the defaults. [any-thread] [fast]
  *  Example: `lethe_export_options o; lethe_export_options_init(&o, sizeof o);` */
 LETHE_API lethe_status lethe_export_options_init(lethe_export_options* options, size_t size);
 
-/** Writes base plus enabled adapters as one safetensors file under the architecture's own names
- *  (loadable by torchvision or the paper's code). Atomic: a crash leaves the old file or the new one.
- *  `options` NULL: defaults. LETHE_E_IO: folder missing or read-only, disk full. [any-thread] [io]
+/** Writes base plus enabled adapters as one safetensors file under the names that `options` chooses
+ *  (NULL: defaults), loadable by the project that the names come from. Atomic: a crash leaves the old
+ *  file or the new one. LETHE_E_IO: folder missing or read-only, disk full. LETHE_E_UNSUPPORTED: the
+ *  architecture has no such names. [any-thread] [io]
  *  Example: `lethe_model_export_merged(model, "forgetful.safetensors", NULL);` */
 LETHE_API lethe_status lethe_model_export_merged(const lethe_model* model, const char* path,
                                                  const lethe_export_options* options);
+
+/** A new model whose base is base plus enabled adapters of `model`, with an empty stack: the weights
+ *  that the adapters changed are in it only as changed. `model` keeps its state. The logits of the two
+ *  are equal bit for bit. What the adapters forgot counts as forgotten in the new model too, until it
+ *  gets other weights; a file of exported weights does not say it. Since ABI 1.1.
+ *  [any-thread] [compute]
+ *  Example: `lethe_model_merge(model, &derived);` */
+LETHE_API lethe_status lethe_model_merge(const lethe_model* model, lethe_model** out_model);
+
+/** Makes the current state the only state: the enabled adapters are folded into the base, base and
+ *  adapters are dropped, and from then on nothing can be rolled back. With an engine on a folder this is
+ *  durable: adapters, old weights and checkpoints are deleted there, the sealed weights are kept in it,
+ *  and a receipt is written. Copies that were made before (files, clones, other processes) are not
+ *  touched, and deleted files may survive on the medium until it overwrites them.
+ *  LETHE_E_STATE: an engine has tasks of this model queued or running. LETHE_E_IO. Since ABI 1.1.
+ *  [any-thread] [io]
+ *  Example: `lethe_model_seal(model);` */
+LETHE_API lethe_status lethe_model_seal(lethe_model* model);
 
 /* ================================================================== 4. Datasets */
 
@@ -899,7 +930,8 @@ typedef struct lethe_evaluate_options {
   int32_t reserved0;
   const int64_t* forget_classes; /**< of Acc_f; NULL: those of the last enabled adapter */
   size_t forget_class_count;
-  const int64_t* past_classes;   /**< of Acc_o; NULL: those of the earlier enabled adapters */
+  const int64_t* past_classes;   /**< of Acc_o; NULL: those of the earlier enabled adapters, and those
+                                      forgotten in the base (see lethe_model_merge) */
   size_t past_class_count;
   uint64_t reserved[8];
 } lethe_evaluate_options;
@@ -966,6 +998,43 @@ LETHE_API lethe_status lethe_adapter_load_memory(lethe_runtime* runtime, const u
                                                  size_t size, const lethe_limits* limits,
                                                  lethe_adapter** out_adapter);
 
+/** Runs every check of lethe_adapter_load and keeps nothing. `out_findings` (may be NULL) gets JSON,
+ *  also when a check fails: {"ok", "bytes", "adapter_id", "request_id", "error": null or {"code": as
+ *  lethe_status_name, "message"}}; what could not be read is null. Codes as lethe_adapter_load. Since
+ *  ABI 1.1. [any-thread] [io]
+ *  Example: `lethe_adapter_verify("req-1.lethe", NULL, &findings);` */
+LETHE_API lethe_status lethe_adapter_verify(const char* path, const lethe_limits* limits,
+                                            lethe_buffer** out_findings);
+
+/** Writes an adapter in the format of Hugging Face's PEFT: adapter_config.json and
+ *  adapter_model.safetensors in `folder`, which is made when it is missing (its parent is not). Modules
+ *  have the names that `options` chooses (NULL, and LETHE_NAMES_ORIGINAL, as an adapter knows of no
+ *  checkpoint: the architecture's own). Each file is replaced atomically. What PEFT has no field for
+ *  (parents, figures, digests) stays behind. LETHE_E_UNSUPPORTED: the architecture has no such names.
+ *  LETHE_E_IO. Since ABI 1.1. [any-thread] [io]
+ *  Example: `lethe_adapter_export_peft(adapter, "req-1-peft", NULL);` */
+LETHE_API lethe_status lethe_adapter_export_peft(const lethe_adapter* adapter, const char* folder,
+                                                 const lethe_export_options* options);
+
+/** Reads a folder of PEFT's LoRA format as an adapter for the present state of `model`: its base and
+ *  the enabled adapters become the adapter's base and parents. `request_id`: 1..128 bytes, the name it
+ *  gets. `classes`: what it makes the model forget, for evaluation and later tasks; nothing in the
+ *  folder says so, and nobody has measured it: evaluate before you rely on it. Modules may have any
+ *  names of lethe_naming. Scaling, rank_pattern, alpha_pattern and use_rslora are read as PEFT reads
+ *  them. Attach the adapter with lethe_model_attach.
+ *
+ *  LETHE_E_NOT_FOUND: the folder or a file in it, or a class that the model does not have. LETHE_E_IO.
+ *  LETHE_E_CORRUPT: contradictory or not finite. LETHE_E_UNSUPPORTED: another PEFT method, DoRA,
+ *  biases, saved modules, a base changed at initialisation. LETHE_E_BASE_MISMATCH: a module that the
+ *  model does not have or that cannot carry adapters (see adapter_layers at lethe_model_create), or a
+ *  shape that does not fit it. LETHE_E_LIMIT_EXCEEDED: over `limits` (NULL: defaults). Since ABI 1.1.
+ *  [any-thread] [io]
+ *  Example: `lethe_adapter_import_peft(model, "peft", "req-1", c, 2, NULL, &adapter);` */
+LETHE_API lethe_status lethe_adapter_import_peft(const lethe_model* model, const char* folder,
+                                                 const char* request_id, const int64_t* classes,
+                                                 size_t class_count, const lethe_limits* limits,
+                                                 lethe_adapter** out_adapter);
+
 /** Frees an adapter handle. Models that carry it keep it. [any-thread] [fast]
  *  Example: `lethe_adapter_free(adapter);` */
 LETHE_API void lethe_adapter_free(lethe_adapter* adapter);
@@ -991,6 +1060,25 @@ LETHE_API lethe_status lethe_model_set_adapters(lethe_model* model,
  *  LETHE_E_STATE as lethe_model_attach. [any-thread] [compute]
  *  Example: `lethe_model_rollback_to(model, "req-2");` */
 LETHE_API lethe_status lethe_model_rollback_to(lethe_model* model, const char* request_id);
+
+/** Enables (`enabled` 1) or disables (0) the adapter of a request; it stays in its place, and nothing
+ *  happens when it is so already. Enabling gives it scale 1: unless it had another one, the logits after
+ *  disabling and enabling are those of before bit for bit. All or nothing.
+ *
+ *  A state that no task was trained on needs LETHE_ALLOW_UNVERIFIED in `flags`, LETHE_E_BASE_MISMATCH
+ *  otherwise: one where the enabled adapters are not, all with scale 1, each on exactly the parents it
+ *  was trained on. So the topmost enabled adapter can be disabled and enabled again, others not.
+ *  LETHE_E_NOT_FOUND: no such adapter in the stack. LETHE_E_UNSUPPORTED: an unknown flag. LETHE_E_STATE
+ *  as lethe_model_attach. Since ABI 1.1. [any-thread] [compute]
+ *  Example: `lethe_model_enable(model, "req-2", 0, 0);` */
+LETHE_API lethe_status lethe_model_enable(lethe_model* model, const char* request_id,
+                                          int32_t enabled, int32_t flags);
+
+/** Takes the adapter of a request out of the stack. Needs LETHE_ALLOW_UNVERIFIED where
+ *  lethe_model_enable would to disable it. Codes as there. Since ABI 1.1. [any-thread] [compute]
+ *  Example: `lethe_model_detach(model, "req-2", 0);` */
+LETHE_API lethe_status lethe_model_detach(lethe_model* model, const char* request_id,
+                                          int32_t flags);
 
 /* ================================================================== 9. Reports */
 

@@ -160,6 +160,18 @@ struct lethe_api_v1 {
       lethe_buffer** out_findings);
   lethe_status (*journal_info_json)(const char* folder, lethe_buffer** out_json);
   lethe_status (*journal_receipts)(const char* folder, lethe_buffer** out_lines);
+  lethe_status (*model_merge)(const lethe_model* model, lethe_model** out_model);
+  lethe_status (*model_seal)(lethe_model* model);
+  lethe_status (*adapter_verify)(const char* path, const lethe_limits* limits,
+      lethe_buffer** out_findings);
+  lethe_status (*adapter_export_peft)(const lethe_adapter* adapter, const char* folder,
+      const lethe_export_options* options);
+  lethe_status (*adapter_import_peft)(const lethe_model* model, const char* folder,
+      const char* request_id, const int64_t* classes, size_t class_count,
+      const lethe_limits* limits, lethe_adapter** out_adapter);
+  lethe_status (*model_enable)(lethe_model* model, const char* request_id, int32_t enabled,
+      int32_t flags);
+  lethe_status (*model_detach)(lethe_model* model, const char* request_id, int32_t flags);
 };
 
 /** Every function of the table, in its order. */
@@ -262,6 +274,13 @@ struct lethe_api_v1 {
   X(engine_public_key) \
   X(receipts_verify) \
   X(journal_info_json) \
-  X(journal_receipts)
+  X(journal_receipts) \
+  X(model_merge) \
+  X(model_seal) \
+  X(adapter_verify) \
+  X(adapter_export_peft) \
+  X(adapter_import_peft) \
+  X(model_enable) \
+  X(model_detach)
 
 #endif /* LETHE_LETHE_API_H_ */
