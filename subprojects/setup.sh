@@ -8,6 +8,7 @@ packages=(
   g++ pkg-config meson ninja-build ccache          # build
   libzstd-dev libsodium-dev nlohmann-json3-dev     # storage, digests, settings
   libsqlite3-dev                                   # the engine's journal
+  libcli11-dev                                     # the operator's tool
   zlib1g-dev libjpeg62-turbo-dev libpng-dev        # images
   libcmocka-dev abigail-tools zstd                 # tests
   python3-venv ca-certificates                     # to fetch LibTorch

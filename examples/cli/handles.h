@@ -41,7 +41,7 @@ using Job = Handle<lethe_job, lethe_job_free>;
 using Adapter = Handle<lethe_adapter, lethe_adapter_free>;
 using Report = Handle<lethe_report, lethe_report_free>;
 
-/// Receives an output: `check(f(..., out(handle)))`.
+/// Receives an output: `check(f(..., out(handle)))`. The handle is set at the end of the statement.
 template <typename H>
 class Out {
  public:

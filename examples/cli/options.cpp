@@ -39,7 +39,8 @@ void add_options(CLI::App& app, Options& o) {
       ->type_name("FILE");
   app.add_option("--adapter", o.adapters, "An adapter to put on; may be repeated, oldest first")
       ->group("Model")
-      ->type_name("FILE.lethe");
+      ->type_name("FILE.lethe")
+      ->allow_extra_args(false);
   app.add_option("--state", o.state,
                  "Folder that keeps tasks, adapters and receipts across runs")
       ->group("Model")

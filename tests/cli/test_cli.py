@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""The operator's tool, as operators and scripts use it. Usage: test_cli.py LETHE
+
+Prints cmocka's result lines, so that every case counts.
+"""
+import json
+import os
+import pathlib
+import pty
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+LETHE = os.path.abspath(sys.argv[1])
+SPEC = {"arch": "vit", "classes": 4, "image_size": 8, "channels": 1, "patch_size": 4, "dim": 16,
+        "depth": 2, "heads": 2, "mlp_dim": 32}
+QUICK = ["--set", "max_steps=60", "--set", "data_ratio=1", "--set", "learning_rate=0.02",
+         "--set", "forget_weight=1", "--set", "rank=4", "--set", "zero_threshold=0",
+         "--set", "gate_max_acc_f=30", "--set", "gate_max_acc_r_drop=60"]
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def run(*arguments, code=0, env=None):
+    done = subprocess.run([LETHE, *map(str, arguments)], capture_output=True, text=True, cwd=work,
+                          env={**os.environ, **(env or {})}, timeout=120)
+    assert done.returncode == code, (f"{arguments}: exit code {done.returncode}, not {code}\n"
+                                     f"{done.stdout}{done.stderr}")
+    return done
+
+
+def answer(*arguments, code=0):
+    return json.loads(run(*arguments, "--json", code=code).stdout)
+
+
+def error(*arguments, code=1):
+    return answer(*arguments, code=code)["error"]
+
+
+def images(folder, seed, count=24):
+    """Grey 8x8 images; each class is bright in a quarter of its own."""
+    chance = random.Random(seed)
+    for c in range(4):
+        path = work / folder / str(c)
+        path.mkdir(parents=True)
+        for i in range(count):
+            pixels = bytes((200 if (y >= 4) * 2 + (x >= 4) == c else 0) + chance.randrange(50)
+                           for y in range(8) for x in range(8))
+            (path / f"{i:02}.pgm").write_bytes(b"P5 8 8 255\n" + pixels)
+
+
+def prepare():
+    images("train", 1)
+    images("test", 2, 8)
+    (work / "spec.json").write_text(json.dumps(SPEC))
+    done = answer(*MODEL, *DATA, "pretrain", "--set", "max_steps=200", "--set", "batch=16",
+                  "--set", "learning_rate=0.003", "--out", "base.safetensors")
+    assert done["state"] == "succeeded" and done["metrics"]["acc"] > 90, done
+
+
+MODEL = ["--spec", "spec.json", "--threads", "1"]
+BASE = [*MODEL, "--weights", "base.safetensors"]
+DATA = ["--images", "train", "--validation-images", "test"]
+
+
+@case
+def help_teaches_and_usage_is_told_apart():
+    text = run("--help").stdout
+    for word in ("forget", "receipt", "--state", "Exit codes", "Example"):
+        assert word in text, word
+    for command in ("forget", "pretrain", "evaluate", "predict", "queue", "adapter", "receipt"):
+        assert "Example" in run(command, "--help").stdout, command
+    assert "0.2" in run("--version").stdout
+    run(code=2)
+    run("remember", code=2)
+    run("forget", code=2)
+    run("--no-such-option", "evaluate", code=2)
+
+
+@case
+def forget_writes_an_adapter_and_tells_figures():
+    done = answer(*BASE, *DATA, "forget", "--forget", "1", "--request-id", "r1",
+                  "--out", "r1.lethe", *QUICK)
+    assert done["state"] == "succeeded" and done["adapter"] == "r1.lethe", done
+    assert done["metrics"]["acc_f"] <= 30 < done["metrics"]["acc_f_before"]
+    text = run(*BASE, *DATA, "forget", "--forget", "1", *QUICK)
+    assert "Acc_f" in text.stdout and "succeeded" in text.stdout
+    assert "\033" not in text.stdout + text.stderr and "\r" not in text.stderr
+    assert "60/60" in text.stderr  # progress, as lines
+
+
+@case
+def a_terminal_gets_one_line_written_over():
+    main, other = pty.openpty()
+    done = subprocess.Popen([LETHE, *BASE, *DATA, "forget", "--forget", "1", *QUICK], cwd=work,
+                            stdout=other, stderr=other)
+    os.close(other)
+    text = b""
+    try:
+        while chunk := os.read(main, 4096):
+            text += chunk
+    except OSError:
+        pass
+    assert done.wait(60) == 0 and b"\r\033[K" in text, text
+
+
+@case
+def the_gate_has_an_exit_code_of_its_own():
+    done = answer(*BASE, *DATA, "forget", "--forget", "1", "--set", "max_steps=1", "--set",
+                  "data_ratio=1", "--set", "gate_max_acc_f=0", code=3)
+    assert done["state"] == "rejected" and "gate" in done["message"], done
+
+
+@case
+def evaluate_compares_with_the_base():
+    done = answer(*BASE, "--adapter", "r1.lethe", "--images", "test", "evaluate")
+    assert done["base"]["acc_class.1"] > 90 and done["metrics"]["acc_class.1"] <= 30, done
+    text = run(*BASE, "--adapter", "r1.lethe", "--images", "test", "evaluate").stdout
+    assert "class 1" in text and "base" in text and "Acc_f" in text, text
+    assert answer(*BASE, "--images", "test", "evaluate")["base"] is None
+
+
+@case
+def predict_names_the_likeliest_classes():
+    done = answer(*BASE, "--images", "test", "predict", "--top", "2", "--limit", "5")
+    assert len(done) == 5 and all(len(row["predicted"]) == 2 for row in done), done
+    right = sum(row["predicted"][0]["class"] == row["label"] for row in done)
+    assert right >= 4, done
+    assert "%" in run(*BASE, "--images", "test", "predict").stdout
+
+
+@case
+def tasks_are_queued_worked_off_and_shown():
+    state = ["--state", "state"]
+    for c, name in ((1, "one"), (2, "two"), (3, "three")):
+        done = answer(*BASE, *DATA, *state, "forget", "--forget", c, "--request-id", name,
+                      "--enqueue-only", *QUICK)
+        assert done["state"] == "queued", done
+    listed = answer(*state, "queue", "list")
+    assert [job["state"] for job in listed["jobs"]] == ["queued"] * 3, listed
+    assert listed["holder_pid"] is None
+    assert run(*state, "queue", "watch", code=1).stderr.startswith("No process")
+    done = answer(*BASE, *state, "queue", "cancel", "three")
+    assert done["state"] == "cancelled", done
+    assert error(*BASE, *state, "queue", "cancel", "four")["code"] == "NOT_FOUND"
+    listed = answer(*BASE, *state, "queue", "run")
+    assert [job["state"] for job in listed["jobs"]] == ["succeeded", "succeeded", "cancelled"], listed
+    assert answer(*state, "queue", "show", "two")["metrics"]["acc_f"] <= 30
+    assert "two" in run(*state, "queue", "show", "two").stdout
+    assert "succeeded" in run(*state, "queue", "list").stdout
+    run(*state, "queue", "watch")
+    assert error(*state, "queue", "show", "four")["code"] == "NOT_FOUND"
+    done = answer(*BASE, *state, "--images", "test", "evaluate")  # with the folder's adapters
+    assert done["metrics"]["acc_class.2"] <= 30, done
+
+
+@case
+def receipts_are_shown_and_verified():
+    state = ["--state", "state"]
+    assert len(answer(*state, "receipt", "show")) == 3
+    assert "cancelled" in run(*state, "receipt", "show").stdout
+    assert json.loads(run(*state, "receipt", "show", "one").stdout)["outcome"] == "succeeded"
+    assert error(*state, "receipt", "show", "nobody")["code"] == "NOT_FOUND"
+    assert answer(*state, "receipt", "verify") == {"ok": True, "receipts": 3, "first_break": None}
+    lines = [json.dumps({"receipt": receipt}) for receipt in answer(*state, "receipt", "show")]
+    (work / "forged.jsonl").write_text("\n".join(lines) + "\n")
+    found = answer("receipt", "verify", "--file", "forged.jsonl", code=3)
+    assert found["first_break"]["line"] == 1, found
+    assert "breaks at receipt 1" in run("receipt", "verify", "--file", "forged.jsonl", code=3).stdout
+    found = answer(*state, "receipt", "verify", "--key", "00" * 32, code=3)
+    assert "another key" in found["first_break"]["reason"], found
+    assert error(*state, "receipt", "verify", "--key", "no-such-file")["code"] == "NOT_FOUND"
+
+
+@case
+def adapters_are_looked_at_checked_converted_and_merged():
+    manifest = answer("adapter", "info", "r1.lethe")
+    assert manifest["request_id"] == "r1" and manifest["classes_forgotten"] == [1]
+    assert "groups kept" in run("adapter", "info", "r1.lethe").stdout
+    assert answer("adapter", "verify", "r1.lethe")["ok"] is True
+    bytes_ = bytearray((work / "r1.lethe").read_bytes())
+    bytes_[len(bytes_) // 2] ^= 1
+    (work / "bad.lethe").write_bytes(bytes_)
+    assert answer("adapter", "verify", "bad.lethe", code=3)["ok"] is False
+    assert "bad.lethe" in run("adapter", "verify", "bad.lethe", code=3).stdout
+    assert error("adapter", "info", "bad.lethe")["code"] == "CORRUPT"
+    run("adapter", "export", "r1.lethe", "--to", "copy.lethe", "--level", "19")
+    assert answer("adapter", "info", "copy.lethe") == manifest
+    run("adapter", "export", "r1.lethe", code=1)
+    run("adapter", "export", "r1.lethe", "--peft", "peft", "--names", "timm")
+    assert json.loads((work / "peft/adapter_config.json").read_text())["r"] == 4
+    run(*BASE, "adapter", "import", "peft", "--request-id", "again", "--forget", "1",
+        "--to", "again.lethe")
+    run(*BASE, "--adapter", "r1.lethe", "adapter", "merge", "--to", "merged.safetensors")
+    views = [["--weights", "base.safetensors", "--adapter", "r1.lethe"],
+             ["--weights", "base.safetensors", "--adapter", "again.lethe"],
+             ["--weights", "merged.safetensors"]]
+    seen = [answer(*MODEL, *view, "--images", "test", "predict") for view in views]
+    assert seen[0] == seen[1] == seen[2]
+    run(*BASE, "--state", "state", "adapter", "export", "one", "--to", "one.lethe")
+    assert answer("adapter", "info", "one.lethe")["request_id"] == "one"
+
+
+@case
+def errors_name_value_and_code():
+    assert error(*DATA, "forget", "--forget", "1")["code"] == "INVALID_ARGUMENT"  # no model
+    assert error(*BASE, "forget", "--forget", "1")["code"] == "INVALID_ARGUMENT"  # no images
+    assert "9" in error(*BASE, *DATA, "forget", "--forget", "9")["message"]
+    assert error(*BASE, *DATA, "forget", "--forget", "9")["code"] == "NOT_FOUND"
+    assert "rnk" in error(*BASE, *DATA, "forget", "--forget", "1", "--set", "rnk=3")["message"]
+    assert error(*BASE, *DATA, "forget", "--forget", "1", "--set", "rank")["code"] == "INVALID_ARGUMENT"
+    assert "tomorrow" in error(*BASE, *DATA, "forget", "--forget", "1", "--deadline", "tomorrow")["message"]
+    assert "epoch" in error(*BASE, *DATA, "pretrain", "--set", "epoch=3")["message"]
+    assert error(*MODEL, "--weights", "none", *DATA, "evaluate")["code"] == "NOT_FOUND"
+    assert error(*BASE, "--images", "none", "evaluate")["code"] == "NOT_FOUND"
+    assert error("--spec", "{\"arch\":\"x\"}", *DATA, "evaluate")["code"] == "NOT_FOUND"
+    assert error("--state", "none", "queue", "list")["code"] == "NOT_FOUND"
+    assert error("queue", "list")["code"] == "INVALID_ARGUMENT"
+    text = run(*BASE, "--images", "none", "evaluate", code=1)
+    assert text.stdout == "" and text.stderr.startswith("lethe: "), text
+
+
+@case
+def a_project_file_saves_typing():
+    (work / "here.toml").write_text('spec = "spec.json"\nweights = "base.safetensors"\n'
+                                    'images = "test"\nthreads = 1\n')
+    assert answer("--project", "here.toml", "evaluate")["metrics"]["acc"] > 90
+
+
+@case
+def an_interrupt_cancels_or_keeps():
+    process = subprocess.Popen([LETHE, *BASE, *DATA, "forget", "--forget", "1", "--set",
+                                "max_steps=1000000", "--set", "data_ratio=1"], cwd=work,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=30)
+    assert process.returncode == 4 and "cancelled" in text, text
+
+    process = subprocess.Popen([LETHE, *BASE, *DATA, "--state", "kept", "forget", "--forget", "1",
+                                "--request-id", "long", "--set", "max_steps=1000000", "--set",
+                                "data_ratio=1"], cwd=work, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    time.sleep(2)
+    busy = error(*BASE, "--state", "kept", "--images", "test", "evaluate", code=5)
+    assert busy["code"] == "BUSY" and str(process.pid) in busy["message"], busy
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=30)
+    assert process.returncode == 4 and "queue run" in text, text
+    job = answer("--state", "kept", "queue", "show", "long")
+    assert job["state"] == "queued" and job["step"] > 0, job
+
+
+work = pathlib.Path(tempfile.mkdtemp(prefix="lethe-cli-"))
+failed = []
+try:
+    prepare()
+    for function in CASES:
+        print(f"[ RUN      ] {function.__name__}", flush=True)
+        try:
+            function()
+            print(f"[       OK ] {function.__name__}")
+        except Exception as problem:  # a case may fail in any way; the others still run
+            failed.append(function.__name__)
+            print(f"{type(problem).__name__}: {problem}\n[  FAILED  ] {function.__name__}")
+finally:
+    subprocess.run(["rm", "-rf", work], check=False)
+print(f"[  PASSED  ] {len(CASES) - len(failed)} test(s).")
+if failed:
+    print(f"[  FAILED  ] {len(failed)} test(s), listed below:")
+sys.exit(bool(failed))
