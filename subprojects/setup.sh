@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs everything that Lethe's build, tests and examples need on a Debian 12 machine. Run as root.
 # Safe to run again: what is there is left alone, and when nothing is missing it takes a second.
+# Usage: setup.sh [--fuzz]      (--fuzz: also clang and its fuzzer, which only tests/fuzz/run.sh needs)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -14,6 +15,7 @@ packages=(
   python3-venv ca-certificates                     # to fetch LibTorch
   dataset-fashion-mnist                            # the quickstart's images
 )
+[ "${1:-}" = --fuzz ] && packages+=(clang-14 clang libclang-rt-14-dev)
 torch=2.11.0
 # The default wheel's CPU library links these two CUDA libraries; they are small. The other packages
 # of the wheel's CUDA part (several GB) are left out: a CPU host never loads them.

@@ -216,18 +216,18 @@ void JobQueue::halt(const Failure& reason) {
 }
 
 void JobQueue::interrupt_unfinished() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   interrupted_ = halted_ ? *halted_
                          : Failure{Code::kState,
                                    "the engine was closed; the task is kept and goes on when the "
                                    "folder is opened again"};
   for (const auto& job : jobs_) {
-    const JobState state = job->status().state;
-    if (ended(state)) continue;
-    job->interrupt(*interrupted_);
-    if (state != JobState::kAwaitingData) model_.end_task();
+    if (!ended(job->status().state)) job->interrupt(*interrupted_);
   }
+  const int64_t pending = unfinished_;
   changed_.notify_all();
+  lock.unlock();  // the model's lock comes before this one
+  for (int64_t i = 0; i < pending; ++i) model_.end_task();
 }
 
 bool JobQueue::wait_worker(Timeout timeout) const {
