@@ -39,8 +39,9 @@ void print_queue(const Json& journal) {
   }
   print_table(rows);
   const Json& holder = journal.at("holder_pid");
-  std::printf("%d adapters on the model, %d receipts; %s\n",
-              static_cast<int>(journal.at("adapters").size()), journal.at("receipts").get<int>(),
+  std::printf("%s on the model, %s; %s\n",
+              counted(static_cast<int64_t>(journal.at("adapters").size()), "adapter").c_str(),
+              counted(journal.at("receipts").get<int64_t>(), "receipt").c_str(),
               holder.is_null() ? "no process works on it"
                                : ("process " + holder.dump() + " works on it").c_str());
 }

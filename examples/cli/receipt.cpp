@@ -84,8 +84,8 @@ int run_verify(const Options& o, const std::string& key, const std::string& file
   if (o.json) {
     std::printf("%s\n", found.dump(2).c_str());
   } else if (status == LETHE_OK) {
-    std::printf("%d receipts: every signature and link is good%s\n",
-                found.at("receipts").get<int>(),
+    std::printf("%s: every signature and link is good%s\n",
+                counted(found.at("receipts").get<int64_t>(), "receipt").c_str(),
                 key.empty() ? " (no --key given: whose signatures they are was not checked)" : "");
   } else {
     const Json& broken = found.at("first_break");

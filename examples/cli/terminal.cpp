@@ -79,7 +79,14 @@ std::string percent(const Json& value) {
 std::string shown(const Json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return "-";
+  if (found->is_number_float() && found->get<double>() == std::floor(found->get<double>())) {
+    return format("%.0f", found->get<double>());
+  }
   return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+std::string counted(int64_t count, const char* noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
 std::string duration(double seconds) {

@@ -20,6 +20,8 @@ void print_table(const std::vector<std::vector<std::string>>& rows);
 std::string percent(const Json& value);
 /// A member of an object as text; "-" when it is missing or null.
 std::string shown(const Json& object, const char* key);
+/// "1 adapter", "2 adapters".
+std::string counted(int64_t count, const char* noun);
 /// "2 min 5 s".
 std::string duration(double seconds);
 /// "2026-03-01 12:00:00" (UTC) of milliseconds since 1970; "-" for null.

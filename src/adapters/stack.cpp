@@ -1,6 +1,7 @@
 #include "adapters/stack.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -84,21 +85,25 @@ void check_scale(const StackEntry& entry) {
 }  // namespace
 
 Weights merge(const BaseModel& base, const Stack& stack) {
-  // The sum must not depend on how many threads the caller has: a rolled-back model repeats its
-  // logits bit for bit.
-  const ThreadBudget one_thread(1);
   Weights weights = base.weights();
-  for (const StackEntry& entry : stack) {
-    if (entry.scale == 0) continue;
-    const double scale = entry.scale * entry.adapter->scaling();
-    for (const AdapterSite& site : base.model().adapter_sites()) {
+  const std::vector<AdapterSite> sites = base.model().adapter_sites();
+  const auto sum_up = [&](const AdapterSite& site) {
+    at::Tensor& w = weights.at(site.name + ".weight");
+    for (const StackEntry& entry : stack) {
       const auto a = entry.adapter->tensors().find(lora_tensor_name(site.name, false));
-      if (a == entry.adapter->tensors().end()) continue;
+      if (entry.scale == 0 || a == entry.adapter->tensors().end()) continue;
       const at::Tensor& b = entry.adapter->tensors().at(lora_tensor_name(site.name, true));
-      at::Tensor& w = weights.at(site.name + ".weight");
-      w = at::addmm(w, b.to(w.device()), a->second.to(w.device()), /*beta=*/1, /*alpha=*/scale);
+      w = at::addmm(w, b.to(w.device()), a->second.to(w.device()), /*beta=*/1,
+                    /*alpha=*/entry.scale * entry.adapter->scaling());
     }
-  }
+  };
+  // Sites side by side, each on one thread: a sum must not depend on how many threads the caller has,
+  // because a rolled-back model repeats its logits bit for bit.
+  at::parallel_for(0, static_cast<int64_t>(sites.size()), /*grain_size=*/1,
+                   [&](int64_t begin, int64_t end) {
+                     const ThreadBudget one_thread(1);
+                     for (int64_t i = begin; i < end; ++i) sum_up(sites[static_cast<size_t>(i)]);
+                   });
   return weights;
 }
 

@@ -11,9 +11,9 @@ struct StackEntry {
 };
 using Stack = std::vector<StackEntry>;
 
-/// Effective weights. Always summed anew from the untouched base in stack order, in float32 and on
-/// one thread, so equal stacks give equal bits, whoever asks; tensors that no adapter changes are
-/// shared with the base. The stack has passed check_stack().
+/// Effective weights. Always summed anew from the untouched base in stack order, in float32 and each
+/// tensor on one thread, so equal stacks give equal bits, whoever asks; tensors that no adapter changes
+/// are shared with the base. The stack has passed check_stack().
 Weights merge(const BaseModel& base, const Stack& stack);
 
 /// Throws when `adapter` cannot be put on top of `below`:
