@@ -93,7 +93,8 @@ struct ClassRoles {
 ClassRoles roles_of(const Snapshot& state, const lethe_evaluate_options& options) {
   const int64_t classes = state.base->model().spec().classes;
   ClassRoles roles{{}, state.base->origin().forgotten, {}};
-  for (const StackEntry& entry : state.stack) {  // the last enabled adapter's classes end up in `forget`
+  for (const StackEntry& entry :
+       state.stack) {  // the last enabled adapter's classes end up in `forget`
     if (entry.scale == 0) continue;
     roles.past.insert(roles.past.end(), roles.forget.begin(), roles.forget.end());
     roles.forget = entry.adapter->classes();

@@ -21,8 +21,8 @@ lethe_status lethe_engine_receipt(const lethe_engine* engine, const char* reques
     clear_required(out_line, "out_line");
     const std::string id = text(request_id, "request_id");
     const auto line = checked(engine, "engine").engine->journal().receipt(id);
-    require(line.has_value(), Code::kNotFound, "there is no receipt of the request ",
-            in_quotes(id), "; a task has one when it has ended");
+    require(line.has_value(), Code::kNotFound, "there is no receipt of the request ", in_quotes(id),
+            "; a task has one when it has ended");
     *out_line = make_buffer(*line);
   });
 }
@@ -54,13 +54,11 @@ lethe_status lethe_receipts_verify(const uint8_t* data, size_t size, const uint8
     require(data || size == 0, Code::kInvalidArgument, "data is NULL");
     std::optional<PublicKey> key;
     if (public_key) std::copy_n(public_key, sizeof(PublicKey), key.emplace().data());
-    const ChainFindings found =
-        verify_receipts({reinterpret_cast<const char*>(data), size}, key);
+    const ChainFindings found = verify_receipts({reinterpret_cast<const char*>(data), size}, key);
     Json broken;
     if (const auto& first = found.first_break) {
-      broken = {{"line", first->line},
-                {"request_id", first->request_id},
-                {"reason", first->reason}};
+      broken = {
+          {"line", first->line}, {"request_id", first->request_id}, {"reason", first->reason}};
     }
     if (out_findings) {
       *out_findings = json_buffer({{"ok", !found.first_break},

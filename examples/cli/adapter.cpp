@@ -148,7 +148,8 @@ void add_adapter(CLI::App& app, const Options& options, Action& action) {
     };
   };
   const auto add_names = [&](CLI::App* command) {
-    command->add_option("--names", asked->names, "Names of layers: original, own, timm, hugging-face")
+    command
+        ->add_option("--names", asked->names, "Names of layers: original, own, timm, hugging-face")
         ->check(CLI::IsMember({"original", "own", "timm", "hugging-face"}));
   };
 
@@ -165,7 +166,8 @@ void add_adapter(CLI::App& app, const Options& options, Action& action) {
   to_file->add_option("--level", asked->level, "zstd level, 1 to 19");
   add_names(to_file);
   to_file->callback(chosen(run_export));
-  auto* import = adapter->add_subcommand("import", "Make a checkpoint of a folder in PEFT's format");
+  auto* import =
+      adapter->add_subcommand("import", "Make a checkpoint of a folder in PEFT's format");
   import->add_option("folder", asked->file)->required();
   import->add_option("--request-id", asked->request_id, "The name it gets")->required();
   import->add_option("--forget", asked->classes, "Classes that it makes the model forget")

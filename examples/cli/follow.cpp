@@ -26,7 +26,8 @@ class Interrupts {
   }
 
  private:
-  struct sigaction before_int_ {}, before_term_ {};
+  struct sigaction before_int_ {
+  }, before_term_{};
 };
 
 std::string request_of(lethe_engine* engine, int64_t job_id) {
@@ -45,15 +46,24 @@ void cancel_all(lethe_engine* engine) {
 
 const char* state_name(lethe_job_state state) {
   switch (state) {
-    case LETHE_JOB_QUEUED: return "queued";
-    case LETHE_JOB_AWAITING_DATA: return "awaiting data";
-    case LETHE_JOB_RUNNING: return "running";
-    case LETHE_JOB_COMMITTING: return "committing";
-    case LETHE_JOB_SUCCEEDED: return "succeeded";
-    case LETHE_JOB_REJECTED: return "rejected";
-    case LETHE_JOB_FAILED: return "failed";
-    case LETHE_JOB_CANCELLED: return "cancelled";
-    default: return "unknown";
+    case LETHE_JOB_QUEUED:
+      return "queued";
+    case LETHE_JOB_AWAITING_DATA:
+      return "awaiting data";
+    case LETHE_JOB_RUNNING:
+      return "running";
+    case LETHE_JOB_COMMITTING:
+      return "committing";
+    case LETHE_JOB_SUCCEEDED:
+      return "succeeded";
+    case LETHE_JOB_REJECTED:
+      return "rejected";
+    case LETHE_JOB_FAILED:
+      return "failed";
+    case LETHE_JOB_CANCELLED:
+      return "cancelled";
+    default:
+      return "unknown";
   }
 }
 
@@ -72,7 +82,8 @@ int follow(const Options& options, lethe_engine* engine) {
         check(lethe_engine_wait_idle(engine, -1));
       } else {
         check(lethe_engine_close(engine, -1));
-        std::fprintf(stderr, "Stopped; the tasks are kept. Go on with:  lethe queue run --state %s\n",
+        std::fprintf(stderr,
+                     "Stopped; the tasks are kept. Go on with:  lethe queue run --state %s\n",
                      options.state.c_str());
       }
       return kInterrupted;

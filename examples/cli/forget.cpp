@@ -65,10 +65,10 @@ int run_forget(const Options& o, const Forget& asked) {
   if (asked.enqueue_only) require_state(o);
   const Engine engine = make_engine(o, model.get(), asked.enqueue_only);
   Job job;
-  check(lethe_engine_enqueue_with(
-      engine.get(), asked.request_id.empty() ? nullptr : asked.request_id.c_str(),
-      asked.classes.data(), asked.classes.size(), &config, images.get(), nullptr, validation.get(),
-      &options, out(job)));
+  check(lethe_engine_enqueue_with(engine.get(),
+                                  asked.request_id.empty() ? nullptr : asked.request_id.c_str(),
+                                  asked.classes.data(), asked.classes.size(), &config, images.get(),
+                                  nullptr, validation.get(), &options, out(job)));
   if (asked.enqueue_only) {
     const Json outcome = outcome_of(job.get());
     tell_outcome(o, outcome);
@@ -106,15 +106,15 @@ lethe_pretrain_config make_pretrain_config(const Pretrain& asked) {
       given.get_to(target);
       return true;
     };
-    const bool known =
-        set("epochs", config.epochs) || set("warmup_epochs", config.warmup_epochs) ||
-        set("batch", config.batch) || set("learning_rate", config.learning_rate) ||
-        set("min_learning_rate", config.min_learning_rate) ||
-        set("weight_decay", config.weight_decay) ||
-        set("label_smoothing", config.label_smoothing) || set("dropout", config.dropout) ||
-        set("flip", config.flip) || set("shift", config.shift) || set("erase", config.erase) ||
-        set("average_decay", config.average_decay) || set("max_steps", config.max_steps) ||
-        set("seed", config.seed);
+    const bool known = set("epochs", config.epochs) || set("warmup_epochs", config.warmup_epochs) ||
+                       set("batch", config.batch) || set("learning_rate", config.learning_rate) ||
+                       set("min_learning_rate", config.min_learning_rate) ||
+                       set("weight_decay", config.weight_decay) ||
+                       set("label_smoothing", config.label_smoothing) ||
+                       set("dropout", config.dropout) || set("flip", config.flip) ||
+                       set("shift", config.shift) || set("erase", config.erase) ||
+                       set("average_decay", config.average_decay) ||
+                       set("max_steps", config.max_steps) || set("seed", config.seed);
     if (!known) {
       throw Failure(LETHE_E_INVALID_ARGUMENT, "there is no setting \"" + name +
                                                   "\" of pre-training; see lethe_pretrain_config");

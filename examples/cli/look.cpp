@@ -79,11 +79,12 @@ struct Predict {
 int run_predict(const Options& o, const Predict& asked) {
   const Loaded loaded(o);
   Buffer logits;
-  check(lethe_model_predict_dataset(loaded.model.get(), loaded.images.get(), o.threads,
-                                    out(logits)));
+  check(
+      lethe_model_predict_dataset(loaded.model.get(), loaded.images.get(), o.threads, out(logits)));
   const int64_t samples = lethe_dataset_size(loaded.images.get());
   const auto* scores = static_cast<const float*>(lethe_buffer_data(logits.get()));
-  const auto classes = static_cast<int64_t>(lethe_buffer_size(logits.get()) / sizeof(float)) / samples;
+  const auto classes =
+      static_cast<int64_t>(lethe_buffer_size(logits.get()) / sizeof(float)) / samples;
   const int64_t shown_samples = asked.limit > 0 ? std::min(asked.limit, samples) : samples;
   const auto top = static_cast<size_t>(std::clamp<int64_t>(asked.top, 1, classes));
 

@@ -18,15 +18,17 @@ int fail(const cli::Options& options, lethe_status status, const std::string& me
 }  // namespace
 
 int main(int count, char** arguments) {
-  CLI::App app("Lethe makes pre-trained vision models forget chosen classes, request after request.",
-               "lethe");
+  CLI::App app(
+      "Lethe makes pre-trained vision models forget chosen classes, request after request.",
+      "lethe");
   cli::Options options;
   cli::Action action;
   app.set_version_flag("--version", std::string("lethe ") + lethe_version_string());
   app.require_subcommand(1);
   app.fallthrough();
   cli::add_options(app, options);
-  app.set_config("--project", "lethe.toml", "A file with these options, such as  spec = \"vit.json\"")
+  app.set_config("--project", "lethe.toml",
+                 "A file with these options, such as  spec = \"vit.json\"")
       ->group("Model");
   cli::add_forget(app, options, action);
   cli::add_pretrain(app, options, action);
@@ -36,7 +38,8 @@ int main(int count, char** arguments) {
   cli::add_adapter(app, options, action);
   cli::add_receipt(app, options, action);
   app.footer(
-      "Options may stand before or after the command. Exit codes: 0 done; 1 failed; 2 wrong usage;\n"
+      "Options may stand before or after the command. Exit codes: 0 done; 1 failed; 2 wrong "
+      "usage;\n"
       "3 rejected by the quality gate, or a verification failed; 4 cancelled or interrupted;\n"
       "5 another process has the folder.\n"
       "Example:\n"

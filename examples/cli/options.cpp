@@ -41,8 +41,7 @@ void add_options(CLI::App& app, Options& o) {
       ->group("Model")
       ->type_name("FILE.lethe")
       ->allow_extra_args(false);
-  app.add_option("--state", o.state,
-                 "Folder that keeps tasks, adapters and receipts across runs")
+  app.add_option("--state", o.state, "Folder that keeps tasks, adapters and receipts across runs")
       ->group("Model")
       ->type_name("DIR");
   app.add_option("--device", o.device, "cpu, cuda or cuda:N")->group("Model");

@@ -24,8 +24,8 @@ struct Options {
 void add_options(CLI::App& app, Options& options);
 
 Runtime make_runtime();
-/// The model with its weights and, in order, the adapters of --adapter. Adapters of --state are put on
-/// by an engine.
+/// The model with its weights and, in order, the adapters of --adapter. Adapters of --state are put
+/// on by an engine.
 Model make_model(const Options& options, lethe_runtime* runtime);
 /// --images or --idx.
 Dataset make_images(const Options& options, lethe_runtime* runtime);

@@ -26,8 +26,8 @@ std::string progress_of(const Json& job) {
 }
 
 void print_queue(const Json& journal) {
-  std::vector<std::vector<std::string>> rows = {
-      {"job", "request", "kind", "classes", "state", "priority", "saved at", "Acc_f", "queued (UTC)"}};
+  std::vector<std::vector<std::string>> rows = {{"job", "request", "kind", "classes", "state",
+                                                 "priority", "saved at", "Acc_f", "queued (UTC)"}};
   for (const Json& job : journal.at("jobs")) {
     std::string classes;
     for (const Json& c : job.at("classes")) classes += (classes.empty() ? "" : ",") + c.dump();
@@ -83,8 +83,8 @@ int run_show(const Options& o, const std::string& request_id) {
     print_table(rows);
     return kDone;
   }
-  throw Failure(LETHE_E_NOT_FOUND, "the folder has no request \"" + request_id +
-                                       "\"; lethe queue list shows them");
+  throw Failure(LETHE_E_NOT_FOUND,
+                "the folder has no request \"" + request_id + "\"; lethe queue list shows them");
 }
 
 /// An engine on the folder needs the model that the folder belongs to.

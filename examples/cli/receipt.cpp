@@ -62,7 +62,8 @@ std::array<uint8_t, 32> parse_key(const std::string& given) {
   std::string digits = given.size() == 64 ? given : read_text(given);
   while (!digits.empty() && (digits.back() == '\n' || digits.back() == ' ')) digits.pop_back();
   std::array<uint8_t, 32> key{};
-  if (digits.size() != 64 || digits.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) {
+  if (digits.size() != 64 ||
+      digits.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) {
     throw Failure(LETHE_E_INVALID_ARGUMENT, "a public key is 64 hexadecimal digits");
   }
   for (size_t i = 0; i < key.size(); ++i) {

@@ -29,14 +29,13 @@ std::string figure(const char* name, const char* pattern, double value) {
 
 /// Columns on a terminal: UTF-8 continuation bytes take none.
 size_t width(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](unsigned char c) {
-    return (c & 0xc0) != 0x80;
-  }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](unsigned char c) { return (c & 0xc0) != 0x80; }));
 }
 
 bool is_number(const std::string& cell) {
-  return cell == "-" || (!cell.empty() && cell.find_first_not_of("0123456789.+-% ") ==
-                                              std::string::npos);
+  return cell == "-" ||
+         (!cell.empty() && cell.find_first_not_of("0123456789.+-% ") == std::string::npos);
 }
 
 }  // namespace

@@ -11,12 +11,13 @@
 namespace lethe {
 namespace {
 
-constexpr double kNormFloor = 1e-12;  // the root has no derivative at 0; there the term pulls nothing
+constexpr double kNormFloor =
+    1e-12;  // the root has no derivative at 0; there the term pulls nothing
 
 double norm_of(const at::Tensor& flat, const LoraGroup& group) {
   if (flat.is_cpu()) {
-    return std::sqrt(sum_of_squares(flat.const_data_ptr<float>() + group.begin,
-                                    group.end - group.begin));
+    return std::sqrt(
+        sum_of_squares(flat.const_data_ptr<float>() + group.begin, group.end - group.begin));
   }
   return flat.narrow(0, group.begin, group.end - group.begin).norm().item<double>();
 }
@@ -67,8 +68,8 @@ void GroupSparseAdamW::step(const Step& settings) {
                    first_moment_.mutable_data_ptr<float>() + group.begin,
                    second_moment_.mutable_data_ptr<float>() + group.begin, count, step);
     } else {
-      adamw_update(part(values), part(lora_.gradients()), part(first_moment_),
-                   part(second_moment_), step);
+      adamw_update(part(values), part(lora_.gradients()), part(first_moment_), part(second_moment_),
+                   step);
     }
     if (settings.proximal_weight <= 0) continue;
 

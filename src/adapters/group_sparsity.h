@@ -1,4 +1,5 @@
-// The group-sparse term: its value, its step, its exact zeros (algorithm.md 4.3, performance.md 1.6).
+// The group-sparse term: its value, its step, its exact zeros (algorithm.md 4.3,
+// performance.md 1.6).
 #pragma once
 
 #include <vector>
@@ -10,8 +11,8 @@ namespace lethe {
 /// |theta_g|_2 of every group, in order. L_structure is their sum.
 std::vector<double> group_norms(const LoraParameters& lora);
 
-/// AdamW over the flat buffer with the group lasso inside (decoupled weight decay; Loshchilov & Hutter
-/// 2019), one pass over memory:
+/// AdamW over the flat buffer with the group lasso inside (decoupled weight decay; Loshchilov &
+/// Hutter 2019), one pass over memory:
 ///   g <- g + alpha theta_g / max(|theta_g|, eps)      (subgradient form; zero at zero)
 ///   theta <- theta (1 - lr wd) - lr m^ / (sqrt(v^) + 1e-8)
 ///   theta_g <- theta_g max(0, 1 - lr prox / |theta_g|) (proximal form, after the step)

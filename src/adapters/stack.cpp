@@ -97,8 +97,8 @@ Weights merge(const BaseModel& base, const Stack& stack) {
                     /*alpha=*/entry.scale * entry.adapter->scaling());
     }
   };
-  // Sites side by side, each on one thread: a sum must not depend on how many threads the caller has,
-  // because a rolled-back model repeats its logits bit for bit.
+  // Sites side by side, each on one thread: a sum must not depend on how many threads the caller
+  // has, because a rolled-back model repeats its logits bit for bit.
   at::parallel_for(0, static_cast<int64_t>(sites.size()), /*grain_size=*/1,
                    [&](int64_t begin, int64_t end) {
                      const ThreadBudget one_thread(1);

@@ -11,9 +11,9 @@ struct StackEntry {
 };
 using Stack = std::vector<StackEntry>;
 
-/// Effective weights. Always summed anew from the untouched base in stack order, in float32 and each
-/// tensor on one thread, so equal stacks give equal bits, whoever asks; tensors that no adapter changes
-/// are shared with the base. The stack has passed check_stack().
+/// Effective weights. Always summed anew from the untouched base in stack order, in float32 and
+/// each tensor on one thread, so equal stacks give equal bits, whoever asks; tensors that no
+/// adapter changes are shared with the base. The stack has passed check_stack().
 Weights merge(const BaseModel& base, const Stack& stack);
 
 /// Throws when `adapter` cannot be put on top of `below`:
@@ -28,8 +28,8 @@ void check_on_top(const BaseModel& base, const Stack& below, const Adapter& adap
 /// `allow_unverified`, 1 (kBaseMismatch): no task was trained on anything else.
 void check_stack(const BaseModel& base, const Stack& stack, bool allow_unverified = false);
 
-/// Throws kBaseMismatch unless the enabled adapters give a state that a task left: all have scale 1 and
-/// each was trained on exactly those beneath it. What is disabled does not count.
+/// Throws kBaseMismatch unless the enabled adapters give a state that a task left: all have scale 1
+/// and each was trained on exactly those beneath it. What is disabled does not count.
 void check_verified(const BaseModel& base, const Stack& stack);
 
 /// Digest of base plus enabled adapters and scales; that of the base when none is enabled.

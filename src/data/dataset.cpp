@@ -128,8 +128,7 @@ Dataset Dataset::prepared(at::Tensor images, const at::Tensor& labels, int64_t c
   std::vector<int64_t> indices(values.size());
   std::iota(indices.begin(), indices.end(), int64_t{0});
   return {std::make_shared<Source>(Source{std::move(images), std::move(values), class_count,
-                                          std::move(transform), std::move(class_names),
-                                          Json()}),
+                                          std::move(transform), std::move(class_names), Json()}),
           std::move(indices)};
 }
 

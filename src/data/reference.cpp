@@ -76,9 +76,9 @@ Dataset open_reference(const Json& reference) {
   const std::string digest = fields.text("digest", "");
   const Dataset whole = read_origin(fields.value("origin"));
   Dataset dataset = whole.take(from_ranges(fields.value("selection"), whole.size()));
-  require(dataset.content_digest() == digest, Code::kCorrupt, "the data has changed: its digest is ",
-          dataset.content_digest().substr(0, 12), ", the task was given ", digest.substr(0, 12),
-          "; put the original files back");
+  require(dataset.content_digest() == digest, Code::kCorrupt,
+          "the data has changed: its digest is ", dataset.content_digest().substr(0, 12),
+          ", the task was given ", digest.substr(0, 12), "; put the original files back");
   return dataset;
 }
 

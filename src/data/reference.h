@@ -1,4 +1,5 @@
-// Data sets as text: where the samples can be read again, which of them, and what they must be then.
+// Data sets as text: where the samples can be read again, which of them, and what they must be
+// then.
 //
 //   {"origin": {"kind": "idx" | "image_folder", ...} , "selection": [[begin, end], ...],
 //    "digest": content digest}

@@ -1,5 +1,5 @@
-// Where data sets come from. One function a source; each reads everything and checks everything, and
-// leaves in the set's origin what it takes to read it again (reference.h).
+// Where data sets come from. One function a source; each reads everything and checks everything,
+// and leaves in the set's origin what it takes to read it again (reference.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>

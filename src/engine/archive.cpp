@@ -173,7 +173,8 @@ std::shared_ptr<const Adapter> Archive::adapter(const std::string& id) {
           " is not kept: its engine was closed");
   try {
     auto adapter = Adapter::from_file(read_adapter_file(path(kAdapters, id)));
-    require(adapter->id() == id, Code::kCorrupt, "it is another one, ", adapter->id().substr(0, 12));
+    require(adapter->id() == id, Code::kCorrupt, "it is another one, ",
+            adapter->id().substr(0, 12));
     return adapter;
   } catch (const Error& error) {
     const bool gone = error.code() == Code::kNotFound;
@@ -206,11 +207,11 @@ std::shared_ptr<const BaseModel> Archive::base(const std::string& fingerprint,
   like.model().check_weights(file.tensors);
   const Json origin = parse_json(file.metadata["origin"], "the folder's base");
   JsonFields fields(origin, "the folder's base");
-  const auto naming = static_cast<Naming>(
-      fields.integer("naming", 0, static_cast<int>(Naming::kOwn), static_cast<int>(Naming::kHuggingFace)));
-  auto base = std::make_shared<const BaseModel>(
-      like.model_ptr(), std::move(file.tensors), like.device(),
-      BaseOrigin{naming, fields.integers("forgotten", {})});
+  const auto naming = static_cast<Naming>(fields.integer(
+      "naming", 0, static_cast<int>(Naming::kOwn), static_cast<int>(Naming::kHuggingFace)));
+  auto base =
+      std::make_shared<const BaseModel>(like.model_ptr(), std::move(file.tensors), like.device(),
+                                        BaseOrigin{naming, fields.integers("forgotten", {})});
   require(hex(base->fingerprint()) == fingerprint, Code::kCorrupt,
           "the folder's base weights are damaged; restore them from a backup");
   return base;
@@ -254,36 +255,35 @@ Json describe_folder(const std::string& folder) {
     if (task.adapter_id) request_of[*task.adapter_id] = task.request_id;
     const Json request = Json::parse(task.request);
     const Json report = task.report ? Json::parse(*task.report) : Json::object();
-    jobs.push_back({{"job_id", task.id},
-                    {"request_id", task.request_id},
-                    {"kind", task.kind},
-                    {"state", name_of(task.state)},
-                    {"classes", request.value("classes", Json::array())},
-                    {"priority", task.options.priority},
-                    {"created", task.created_ms},
-                    {"started", or_null(task.started_ms)},
-                    {"ended", or_null(task.ended_ms)},
-                    {"step", task.step},
-                    {"total_steps", task.total_steps},
-                    {"error", task.error ? Json(code_name(static_cast<Code>(*task.error))) : Json()},
-                    {"message", task.message},
-                    {"metrics", report.value("metrics", Json())}});
+    jobs.push_back(
+        {{"job_id", task.id},
+         {"request_id", task.request_id},
+         {"kind", task.kind},
+         {"state", name_of(task.state)},
+         {"classes", request.value("classes", Json::array())},
+         {"priority", task.options.priority},
+         {"created", task.created_ms},
+         {"started", or_null(task.started_ms)},
+         {"ended", or_null(task.ended_ms)},
+         {"step", task.step},
+         {"total_steps", task.total_steps},
+         {"error", task.error ? Json(code_name(static_cast<Code>(*task.error))) : Json()},
+         {"message", task.message},
+         {"metrics", report.value("metrics", Json())}});
   }
   Json adapters = Json::array();
   const auto model = journal.model();
   for (const auto& [id, scale] : model ? model->stack : decltype(model->stack){}) {
     const auto request = request_of.find(id);
-    adapters.push_back({{"request_id", request == request_of.end() ? Json() : Json(request->second)},
-                        {"adapter_id", id},
-                        {"scale", scale}});
+    adapters.push_back(
+        {{"request_id", request == request_of.end() ? Json() : Json(request->second)},
+         {"adapter_id", id},
+         {"scale", scale}});
   }
   const auto holder = FolderLock::holder(folder);
-  return {{"schema", Journal::kSchema},
-          {"base", model ? Json(model->base) : Json()},
-          {"holder_pid", or_null(holder)},
-          {"jobs", std::move(jobs)},
-          {"adapters", std::move(adapters)},
-          {"receipts", journal.receipt_count()}};
+  return {{"schema", Journal::kSchema},      {"base", model ? Json(model->base) : Json()},
+          {"holder_pid", or_null(holder)},   {"jobs", std::move(jobs)},
+          {"adapters", std::move(adapters)}, {"receipts", journal.receipt_count()}};
 }
 
 std::string receipts_of_folder(const std::string& folder) {

@@ -24,13 +24,13 @@
 
 namespace lethe {
 
-/// Thread-safe. A file is written before the journal names it and removed after the journal does not
-/// name it any more: whoever does the former holds keeping() from before until after. Every file is
-/// replaced atomically. Failures to read or write throw kIo.
+/// Thread-safe. A file is written before the journal names it and removed after the journal does
+/// not name it any more: whoever does the former holds keeping() from before until after. Every
+/// file is replaced atomically. Failures to read or write throw kIo.
 class Archive {
  public:
-  /// `folder` "": in memory, with no files. The folder is made when it is missing, its parent is not.
-  /// Throws kBusy (another engine has it), kCorrupt, kVersion, kIo.
+  /// `folder` "": in memory, with no files. The folder is made when it is missing, its parent is
+  /// not. Throws kBusy (another engine has it), kCorrupt, kVersion, kIo.
   Archive(std::string folder, const std::optional<SigningKey::Seed>& seed);
 
   bool durable() const { return !folder_.empty(); }

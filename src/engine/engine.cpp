@@ -119,16 +119,16 @@ void Engine::restore_model() {
     const std::string present = hex(snapshot->base->fingerprint());
     const bool known = std::find(kept->known_bases.begin(), kept->known_bases.end(), present) !=
                        kept->known_bases.end();
-    require(known, Code::kBaseMismatch, "the folder belongs to the base ",
-            kept->base.substr(0, 12), ", this model's is ", present.substr(0, 12),
+    require(known, Code::kBaseMismatch, "the folder belongs to the base ", kept->base.substr(0, 12),
+            ", this model's is ", present.substr(0, 12),
             "; load the weights that the folder was made with, or name another folder");
     const bool as_kept = present == kept->base && same_stack(snapshot->stack, *kept);
     require(as_kept || snapshot->stack.empty(), Code::kState, "the model carries ",
             snapshot->stack.size(), " adapters, the folder keeps ", kept->stack.size(),
             " others; give the engine a model without adapters");
     if (!as_kept) {
-      auto base = present == kept->base ? snapshot->base
-                                        : archive_->base(kept->base, *snapshot->base);
+      auto base =
+          present == kept->base ? snapshot->base : archive_->base(kept->base, *snapshot->base);
       Stack stack;
       for (const auto& [id, scale] : kept->stack) stack.push_back({archive_->adapter(id), scale});
       model_->restore(std::move(base), std::move(stack));
@@ -165,11 +165,12 @@ void Engine::record_change(const Snapshot& next, Change change) {
       return;
     }
     const Json receipt = describe_seal(*model_->snapshot(), next, now_ms_());
-    archive_->journal().seal(kSealId,
-                             [&](int64_t number, const std::string& previous) {
-                               return sign_receipt(receipt, number, previous, archive_->key());
-                             },
-                             describe_model(next));
+    archive_->journal().seal(
+        kSealId,
+        [&](int64_t number, const std::string& previous) {
+          return sign_receipt(receipt, number, previous, archive_->key());
+        },
+        describe_model(next));
   }
   archive_->clean();  // adapters and old weights are gone from the folder, and from the jobs
   for (const auto& job : jobs_.jobs()) job->drop_adapter();
@@ -197,8 +198,8 @@ int64_t Engine::bind(const Dataset& dataset) {
       archive_->journal().await_data(job->id(), other.code(), other.what());
     }
   }
-  require(wanted, Code::kNotFound, "no job waits for data of the digest ",
-          digest.substr(0, 12), "; see the jobs' messages for what they wait for");
+  require(wanted, Code::kNotFound, "no job waits for data of the digest ", digest.substr(0, 12),
+          "; see the jobs' messages for what they wait for");
   return queued;
 }
 

@@ -31,9 +31,9 @@ struct EngineOptions {
 class Engine {
  public:
   /// Claims the model (kBusy when another engine has it), opens the archive, gives the model the
-  /// stack that is kept there, queues what had not ended and starts the worker. Throws what Archive()
-  /// throws; kBaseMismatch when the archive belongs to another base, kState when the model carries
-  /// adapters that the archive does not.
+  /// stack that is kept there, queues what had not ended and starts the worker. Throws what
+  /// Archive() throws; kBaseMismatch when the archive belongs to another base, kState when the
+  /// model carries adapters that the archive does not.
   Engine(std::shared_ptr<LiveModel> model, const EngineOptions& options);
   /// Closes and waits for the worker, which stops within one training step.
   ~Engine();
@@ -52,12 +52,13 @@ class Engine {
   using Take = EventQueue::Take;
   Take next_event(Timeout timeout, Event& event) { return events_.next(timeout, event); }
 
-  /// False when `timeout` passed first; throws when the engine was closed or stopped with tasks kept.
+  /// False when `timeout` passed first; throws when the engine was closed or stopped with tasks
+  /// kept.
   bool wait_idle(Timeout timeout) const { return jobs_.wait_idle(timeout); }
   void pause() { jobs_.pause(); }
   void resume() { jobs_.resume(); }
-  /// Gives data to jobs that await it and queues those that lack no other; how many. kNotFound: no job
-  /// waits for it.
+  /// Gives data to jobs that await it and queues those that lack no other; how many. kNotFound: no
+  /// job waits for it.
   int64_t bind(const Dataset& dataset);
 
   const Journal& journal() const { return archive_->journal(); }
@@ -67,8 +68,8 @@ class Engine {
   /// Throws kNotFound.
   std::shared_ptr<Job> find(const std::string& request_id) const { return jobs_.find(request_id); }
 
-  /// Takes no more jobs, cancels all or, with a folder, keeps them; waits for the worker. Then model
-  /// and folder are free for another engine. False when `timeout` passed first.
+  /// Takes no more jobs, cancels all or, with a folder, keeps them; waits for the worker. Then
+  /// model and folder are free for another engine. False when `timeout` passed first.
   bool close(Timeout timeout);
 
  private:

@@ -115,9 +115,9 @@ std::optional<QueuedTask> JobQueue::take(const std::function<int64_t()>& now_ms)
 
 std::vector<QueuedTask> JobQueue::take_overdue(int64_t now_ms) {
   const std::lock_guard lock(mutex_);
-  const auto split = std::stable_partition(
-      queue_.begin(), queue_.end(),
-      [now_ms](const QueuedTask& task) { return !is_overdue(task, now_ms); });
+  const auto split =
+      std::stable_partition(queue_.begin(), queue_.end(),
+                            [now_ms](const QueuedTask& task) { return !is_overdue(task, now_ms); });
   std::vector<QueuedTask> overdue;
   std::move(split, queue_.end(), std::back_inserter(overdue));
   queue_.erase(split, queue_.end());
@@ -149,8 +149,8 @@ void JobQueue::await_data(Job& job, const Failure& reason) {
     --unfinished_;
     changed_.notify_all();
   }
-  log_.write(LogLevel::kWarning, "engine", "task ", job.request_id(), ": awaits data: ",
-             reason.message);
+  log_.write(LogLevel::kWarning, "engine", "task ", job.request_id(),
+             ": awaits data: ", reason.message);
 }
 
 void JobQueue::finish(Job& job, JobEnd end) {
@@ -209,9 +209,10 @@ void JobQueue::close(bool keep) {
 
 void JobQueue::halt(const Failure& reason) {
   const std::lock_guard lock(mutex_);
-  halted_ = {reason.code, "the engine has stopped, its journal cannot be written: " +
-                              reason.message + "; unfinished tasks go on when the folder is opened "
-                              "again"};
+  halted_ = {reason.code,
+             "the engine has stopped, its journal cannot be written: " + reason.message +
+                 "; unfinished tasks go on when the folder is opened "
+                 "again"};
   changed_.notify_all();
 }
 

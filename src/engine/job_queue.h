@@ -17,7 +17,8 @@
 
 namespace lethe {
 
-/// A job and what it is to do; of one from an earlier run of the engine only the journal knows that.
+/// A job and what it is to do; of one from an earlier run of the engine only the journal knows
+/// that.
 struct QueuedTask {
   std::shared_ptr<Job> job;
   std::optional<Request> request;
@@ -70,8 +71,8 @@ class JobQueue {
   std::shared_ptr<Job> find(const std::string& request_id) const;  ///< throws kNotFound
   bool wait_idle(Timeout timeout) const;
 
-  /// Takes no more jobs. All are cancelled or, with `keep`, left as they are, for a later run of the
-  /// engine to go on with.
+  /// Takes no more jobs. All are cancelled or, with `keep`, left as they are, for a later run of
+  /// the engine to go on with.
   void close(bool keep);
   /// Whether close(keep) was called: what runs is to stop where it is.
   bool keeping() const { return keeping_; }

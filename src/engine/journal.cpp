@@ -74,8 +74,8 @@ Journal::Journal(const std::string& path, Database::Open open) : db_(path, "the 
   if (open == Database::Open::kReadOnly) return;
   {
     Statement check = db_.prepare("PRAGMA quick_check(1)");
-    require(check.next() && check.text(0) == "ok", Code::kCorrupt, "the journal is damaged: ",
-            check.text(0), "; restore it from a backup");
+    require(check.next() && check.text(0) == "ok", Code::kCorrupt,
+            "the journal is damaged: ", check.text(0), "; restore it from a backup");
   }
   db_.run("PRAGMA journal_mode = WAL");
   db_.run("PRAGMA synchronous = FULL");
@@ -259,8 +259,8 @@ std::vector<std::string> Journal::receipts() const {
 
 std::optional<std::string> Journal::receipt(const std::string& request_id) const {
   const std::lock_guard lock(mutex_);
-  Statement row = db_.prepare(
-      "SELECT line FROM receipt WHERE request_id = ? ORDER BY number DESC LIMIT 1");
+  Statement row =
+      db_.prepare("SELECT line FROM receipt WHERE request_id = ? ORDER BY number DESC LIMIT 1");
   return row.bind(request_id).next() ? std::optional(row.text(0)) : std::nullopt;
 }
 

@@ -21,9 +21,9 @@ namespace lethe {
 struct TaskRecord {
   int64_t id = 0;  ///< 1, 2, 3 ... in order of arrival
   std::string request_id;
-  std::string digest;  ///< request_digest(): what the id stands for
-  std::string kind;    ///< "forget", "pretrain"
-  std::string request; ///< JSON: settings and data references
+  std::string digest;   ///< request_digest(): what the id stands for
+  std::string kind;     ///< "forget", "pretrain"
+  std::string request;  ///< JSON: settings and data references
   TaskOptions options;
   JobState state = JobState::kQueued;
   int64_t created_ms = 0;
@@ -37,8 +37,9 @@ struct TaskRecord {
 
 /// What the model was after the last change.
 struct ModelRecord {
-  std::string base;                      ///< fingerprint of the present base
-  std::vector<std::string> known_bases;  ///< it and those before it: what a host may bring (read only)
+  std::string base;  ///< fingerprint of the present base
+  std::vector<std::string>
+      known_bases;  ///< it and those before it: what a host may bring (read only)
   std::vector<std::pair<std::string, double>> stack;  ///< adapter ids and scales, oldest first
 };
 
@@ -49,8 +50,9 @@ using WriteReceipt = std::function<std::string(int64_t number, const std::string
 /// failure (kIo, kBusy, kOutOfMemory) nothing has changed.
 class Journal {
  public:
-  /// Opens or creates the database (":memory:": for as long as the object lives) and brings an older
-  /// schema up to date. Throws kCorrupt (damaged, or not a journal), kVersion (of a newer library).
+  /// Opens or creates the database (":memory:": for as long as the object lives) and brings an
+  /// older schema up to date. Throws kCorrupt (damaged, or not a journal), kVersion (of a newer
+  /// library).
   explicit Journal(const std::string& path, Database::Open open = Database::Open::kCreate);
 
   static constexpr int64_t kSchema = 1;

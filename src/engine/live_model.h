@@ -20,8 +20,8 @@ struct Snapshot {
 /// The snapshot of a checked stack.
 std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const BaseModel> base, Stack stack);
 
-/// The base of a derived model: the snapshot's weights, which no longer can be taken apart. What its
-/// adapters forgot counts as forgotten in it.
+/// The base of a derived model: the snapshot's weights, which no longer can be taken apart. What
+/// its adapters forgot counts as forgotten in it.
 std::shared_ptr<const BaseModel> merged_base(const Snapshot& snapshot);
 
 /// What changes a model: its stack, its base weights, or both for good.

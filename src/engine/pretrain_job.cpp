@@ -21,9 +21,8 @@ PretrainOutcome run_pretraining(const PretrainRequest& request, const Snapshot& 
     return context.observer(progress);
   };
   PretrainOutcome outcome;
-  outcome.weights =
-      pretrain(model, snapshot.base->weights(), request.train, request.config, observe,
-               context.checkpoints);
+  outcome.weights = pretrain(model, snapshot.base->weights(), request.train, request.config,
+                             observe, context.checkpoints);
 
   EvaluationOptions options;
   options.cancelled = context.cancelled;

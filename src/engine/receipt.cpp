@@ -26,9 +26,9 @@ std::array<uint8_t, n> bytes_of(const Json& value, const char* name) {
   const auto& text = value.get_ref<const std::string&>();
   std::array<uint8_t, n> bytes{};
   size_t size = 0;
-  const bool read = text.size() == 2 * n &&
-                    sodium_hex2bin(bytes.data(), n, text.data(), text.size(), nullptr, &size,
-                                   nullptr) == 0;
+  const bool read =
+      text.size() == 2 * n &&
+      sodium_hex2bin(bytes.data(), n, text.data(), text.size(), nullptr, &size, nullptr) == 0;
   require(read && size == n, Code::kCorrupt, "its \"", name, "\" is not ", 2 * n,
           " hexadecimal digits");
   return bytes;

@@ -33,8 +33,8 @@ class SigningKey {
   std::array<uint8_t, 64> secret_key_;
 };
 
-/// The line of a receipt: {"key", "receipt": {..., "number", "previous"}, "signature"}, keys sorted,
-/// no spaces, no end of line. The signature is over the text of the value of "receipt".
+/// The line of a receipt: {"key", "receipt": {..., "number", "previous"}, "signature"}, keys
+/// sorted, no spaces, no end of line. The signature is over the text of the value of "receipt".
 std::string sign_receipt(Json receipt, int64_t number, const std::string& previous,
                          const SigningKey& key);
 
@@ -49,8 +49,8 @@ struct ChainFindings {
   std::optional<Break> first_break;
 };
 
-/// Checks lines, oldest first, each ended by '\n': their form, signatures, numbers and links. `key`:
-/// what all must be signed with; absent: each with the key it names.
+/// Checks lines, oldest first, each ended by '\n': their form, signatures, numbers and links.
+/// `key`: what all must be signed with; absent: each with the key it names.
 ChainFindings verify_receipts(std::string_view lines, const std::optional<PublicKey>& key);
 
 }  // namespace lethe

@@ -13,8 +13,8 @@ Dataset open(const Json& reference, const char* name, Archive& archive) {
   try {
     return archive.open(reference);
   } catch (const Error& error) {
-    throw DataMissing(error.code(), lethe::str("the ", name, " set cannot be read again: ",
-                                               error.what()));
+    throw DataMissing(error.code(),
+                      lethe::str("the ", name, " set cannot be read again: ", error.what()));
   }
 }
 

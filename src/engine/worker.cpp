@@ -47,9 +47,9 @@ void check_deadline(const TaskOptions& options, int64_t now_ms) {
 /// `seconds`: of running, all restarts together.
 void check_budget(const TaskOptions& options, const Progress& progress, double seconds) {
   const bool last = progress.step == progress.total_steps;
-  require(last || options.max_steps == 0 || progress.step < options.max_steps,
-          Code::kLimitExceeded, "the task may take ", options.max_steps, " steps and needs ",
-          progress.total_steps, "; the model is as before. Allow more, or set fewer epochs");
+  require(last || options.max_steps == 0 || progress.step < options.max_steps, Code::kLimitExceeded,
+          "the task may take ", options.max_steps, " steps and needs ", progress.total_steps,
+          "; the model is as before. Allow more, or set fewer epochs");
   require(last || options.max_seconds == 0 || seconds < options.max_seconds, Code::kLimitExceeded,
           "the time of ", options.max_seconds, " seconds was over after step ", progress.step,
           " of ", progress.total_steps, "; the model is as before. Allow more");
@@ -68,8 +68,8 @@ void Worker::run() {
     while (auto task = queue_.take(settings_.now_ms)) perform(std::move(*task));
   } catch (const Halted& halted) {
     queue_.halt(halted.reason);
-    log_.write(LogLevel::kError, "engine", "the engine stops, its journal cannot be written: ",
-               halted.reason.message);
+    log_.write(LogLevel::kError, "engine",
+               "the engine stops, its journal cannot be written: ", halted.reason.message);
   } catch (...) {
     // Only telling of an end can fail here, for want of memory. The journal knows it.
     queue_.halt(describe_failure(std::current_exception()));
@@ -92,8 +92,8 @@ void Worker::perform(QueuedTask task) {
       if (!task.request) {
         task.request = read_request(archive_.journal().task(job.id()), archive_);
       }
-      outcome = std::visit([&](const auto& request) { return perform(job, request); },
-                           *task.request);
+      outcome =
+          std::visit([&](const auto& request) { return perform(job, request); }, *task.request);
     }
   } catch (const Halted&) {
     throw;
@@ -183,11 +183,12 @@ void Worker::record_end(const Job& job, const JobEnd& end, const Snapshot& snaps
     if (end.result.adapter) record.adapter_id = end.result.adapter->id();
     const Json receipt =
         describe_end(journal.task(job.id()), record, snapshot, report, settings_.threads);
-    journal.finish(job.id(), record,
-                   [&](int64_t number, const std::string& previous) {
-                     return sign_receipt(receipt, number, previous, archive_.key());
-                   },
-                   model);
+    journal.finish(
+        job.id(), record,
+        [&](int64_t number, const std::string& previous) {
+          return sign_receipt(receipt, number, previous, archive_.key());
+        },
+        model);
   });
 }
 

@@ -13,7 +13,8 @@ struct WorkerSettings {
   std::function<int64_t()> now_ms;  ///< UTC, milliseconds since 1970
 };
 
-/// Runs on its own thread; nothing that goes wrong in a job leaves it. What it works on outlives it.
+/// Runs on its own thread; nothing that goes wrong in a job leaves it. What it works on outlives
+/// it.
 ///
 /// Every state is in the journal before the job shows it. When the journal or a file that it is to
 /// name cannot be written, the worker stops and leaves the rest for a later run of the engine: what

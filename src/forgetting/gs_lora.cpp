@@ -65,8 +65,8 @@ struct Run {
     state.put("lora", lora.values());
     state.put("first_moment", adamw.first_moment);
     state.put("second_moment", adamw.second_moment);
-    state.put("dead_groups", at::tensor(std::vector<int64_t>(adamw.dead.begin(), adamw.dead.end()),
-                                        at::kLong));
+    state.put("dead_groups",
+              at::tensor(std::vector<int64_t>(adamw.dead.begin(), adamw.dead.end()), at::kLong));
     state.put("optimizer_steps", adamw.steps);
     if (average.defined()) state.put("average", average.mean());
     state.put("forget_order", forget_order);
@@ -130,9 +130,8 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
   ForgetResult result;
 
   // (a) Fresh LoRA on the frozen weights that earlier tasks left.
-  result.lora = std::make_unique<LoraParameters>(model.adapter_sites(), config.rank,
-                                                 config.scale(), config.grouping,
-                                                 task.base->device());
+  result.lora = std::make_unique<LoraParameters>(model.adapter_sites(), config.rank, config.scale(),
+                                                 config.grouping, task.base->device());
   LoraParameters& lora = *result.lora;
   const bool later = task.index > 0 && config.lora_init == LoraInit::kReference;
   lora.initialise(later ? 50 : 5, stream("init"));
@@ -152,8 +151,8 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
   if (config.method == MethodKind::kGsLoraPlusPlus &&
       (config.prototype_forget_weight > 0 || config.prototype_retain_weight > 0)) {
     const bool original = config.prototype_source == PrototypeSource::kOriginal;
-    prototypes.emplace(class_prototypes(
-        model, original ? task.base->weights() : task.start, {&forget, &retain}));
+    prototypes.emplace(
+        class_prototypes(model, original ? task.base->weights() : task.start, {&forget, &retain}));
   }
 
   // (e) Fresh optimizer and schedule.
@@ -182,8 +181,8 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
   // With max_steps the schedule's epochs are spread over those steps.
   const auto epoch_of = [&](int64_t s) { return config.epochs * s / progress.total_steps; };
 
-  Run run{lora,          optimizer, average, forget_loader, retain_loader, dropout_generator,
-          progress, result.bound_reached};
+  Run run{lora,          optimizer,         average,  forget_loader,
+          retain_loader, dropout_generator, progress, result.bound_reached};
   if (checkpoints.resume) run.restore(*checkpoints.resume);
   const double seconds_before = progress.seconds;
 
@@ -210,8 +209,7 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
     if (epoch_of(s + 1) != epoch) average.end_of_epoch(epoch, lora.values());
 
     progress.step = s + 1;
-    progress.groups_live =
-        progress.groups_total - static_cast<int32_t>(optimizer.dead_groups());
+    progress.groups_live = progress.groups_total - static_cast<int32_t>(optimizer.dead_groups());
     report(progress, terms, structure, update.structure_weight,
            seconds_before +
                std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

@@ -1,4 +1,5 @@
-// GS-LoRA and GS-LoRA++: group-sparse LoRA in the FFN linears, a bounded forgetting loss, prototypes.
+// GS-LoRA and GS-LoRA++: group-sparse LoRA in the FFN linears, a bounded forgetting loss,
+// prototypes.
 #pragma once
 
 #include "forgetting/task.h"

@@ -45,7 +45,8 @@ at::Tensor augment(at::Tensor images, const PretrainConfig& config, RandomStream
 /// theta_avg <- d theta_avg + (1 - d) theta, with d growing to `decay` so that early, bad weights
 /// leave quickly.
 void average(Weights& averaged, const Weights& weights, double decay, int64_t step) {
-  const double d = std::min(decay, (1.0 + static_cast<double>(step)) / (10.0 + static_cast<double>(step)));
+  const double d =
+      std::min(decay, (1.0 + static_cast<double>(step)) / (10.0 + static_cast<double>(step)));
   const at::NoGradGuard no_grad;
   for (auto& [name, tensor] : averaged) tensor.lerp_(weights.at(name), 1 - d);
 }
@@ -74,7 +75,8 @@ struct Run {
 
   TrainingState save() const {
     TrainingState state;
-    visit_tensors([&](const std::string& name, const at::Tensor& tensor) { state.put(name, tensor); });
+    visit_tensors(
+        [&](const std::string& name, const at::Tensor& tensor) { state.put(name, tensor); });
     state.put("optimizer_steps", optimizer.steps());
     state.put("order", order);
     state.put("augmentation", augmentation);

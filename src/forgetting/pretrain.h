@@ -1,4 +1,5 @@
-// Pre-training: makes base weights by cross entropy, as the paper makes its face model (section 5.6).
+// Pre-training: makes base weights by cross entropy, as the paper makes its face model
+// (section 5.6).
 #pragma once
 
 #include "forgetting/task.h"

@@ -24,8 +24,8 @@ struct Progress {
   int32_t groups_live = 0, groups_total = 0;
 };
 
-/// Told of every finished step on the training thread; false asks to stop, and training ends at once
-/// with kCancelled.
+/// Told of every finished step on the training thread; false asks to stop, and training ends at
+/// once with kCancelled.
 using Observer = std::function<bool(const Progress&)>;
 
 /// How a run is saved and taken up again. The default does neither.
@@ -40,18 +40,18 @@ struct Checkpoints {
 
 struct ForgetTask {
   std::shared_ptr<const BaseModel> base;
-  Weights start;         ///< base plus earlier adapters, frozen
-  int64_t index = 0;     ///< number of adapters beneath: 0 for the first task
+  Weights start;      ///< base plus earlier adapters, frozen
+  int64_t index = 0;  ///< number of adapters beneath: 0 for the first task
   std::vector<int64_t> classes;
   Dataset forget, retain;  ///< all samples; the method draws its part (data_ratio, few_shot)
   ForgetConfig config;
 };
 
 struct ForgetResult {
-  std::unique_ptr<LoraParameters> lora;   ///< zeroed groups hold zeros
+  std::unique_ptr<LoraParameters> lora;  ///< zeroed groups hold zeros
   std::vector<AdapterGroup> groups;
-  Progress last;                          ///< figures of the last step
-  bool bound_reached = false;             ///< the forget loss was 0 at some step
+  Progress last;                                   ///< figures of the last step
+  bool bound_reached = false;                      ///< the forget loss was 0 at some step
   int64_t forget_samples = 0, retain_samples = 0;  ///< drawn for training
 };
 

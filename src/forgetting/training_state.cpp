@@ -75,10 +75,11 @@ void TrainingState::restore(const std::string& name, at::Tensor& target) const {
 void TrainingState::restore(const std::string& name, Loader& loader) const {
   JsonFields fields(value(name), "the saved order");
   const at::Tensor& order = tensor(name);
-  require(order.scalar_type() == at::kLong && order.dim() == 1, Code::kCorrupt,
-          "the saved order ", in_quotes(name), " is no list of positions");
+  require(order.scalar_type() == at::kLong && order.dim() == 1, Code::kCorrupt, "the saved order ",
+          in_quotes(name), " is no list of positions");
   const auto* data = order.const_data_ptr<int64_t>();
-  Loader::State state{0, {data, data + order.numel()}, fields.integer("position", -1, 0, INT64_MAX)};
+  Loader::State state{
+      0, {data, data + order.numel()}, fields.integer("position", -1, 0, INT64_MAX)};
   const Json stream = fields.value("stream");
   require(stream.is_number_integer(), Code::kCorrupt, "the saved order ", in_quotes(name),
           " has no random stream");

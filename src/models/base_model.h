@@ -29,8 +29,8 @@ class BaseModel {
   c10::Device device() const { return device_; }
   const BaseOrigin& origin() const { return origin_; }
 
-  /// SHA-256 over the canonical spec (without seed and dropout, which do not change what the weights
-  /// compute) and the sorted list of name, dtype, shape and content digest of every tensor.
+  /// SHA-256 over the canonical spec (without seed and dropout, which do not change what the
+  /// weights compute) and the sorted list of name, dtype, shape and content digest of every tensor.
   const Digest& fingerprint() const { return fingerprint_; }
   /// SHA-256 over names, dtypes and shapes alone: tells "other weights" from "another model".
   const Digest& names_digest() const { return names_digest_; }

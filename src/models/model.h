@@ -53,8 +53,8 @@ class Model {
   virtual Naming naming_of(const Weights& checkpoint) const { return Naming::kOwn; }
   /// All of them.
   virtual std::vector<Naming> namings() const { return {Naming::kOwn}; }
-  /// The inverse of rename(): own names to those of `naming` (not kOriginal). Throws kUnsupported when
-  /// it is none of namings().
+  /// The inverse of rename(): own names to those of `naming` (not kOriginal). Throws kUnsupported
+  /// when it is none of namings().
   virtual Weights rename_to(Naming naming, Weights weights) const;
   /// The linears that can carry LoRA, block by block, fc1 before fc2.
   virtual std::vector<AdapterSite> adapter_sites() const = 0;
@@ -62,7 +62,8 @@ class Model {
   /// Images to embeddings [B, D].
   at::Tensor embed(const Weights& weights, const at::Tensor& images,
                    const ForwardOptions& options = {}) const;
-  /// Throws kInvalidArgument naming the first weight that is missing, extra, misshapen or not finite.
+  /// Throws kInvalidArgument naming the first weight that is missing, extra, misshapen or not
+  /// finite.
   void check_weights(const Weights& weights) const;
   /// A checkpoint as this model's weights: renamed, LoRA tensors of merged checkpoints left out
   /// (algorithm.md 2.5), float32, contiguous, checked. `naming` (may be null) is told which it had.

@@ -17,9 +17,9 @@ const char* naming_name(Naming naming);
 Naming naming_of_vit(const Weights& weights);
 
 /// Renames timm ("blocks.0.attn.qkv.weight"), Hugging Face ("vit.encoder.layer.0.attention...") and
-/// torchvision's older names ("mlp.linear_1") to torchvision's own. Which one it is, naming_of_vit()
-/// tells; other names stay. Hugging Face keeps q, k and v apart: they are stacked in that order.
-/// Throws kInvalidArgument when two tensors stand for one.
+/// torchvision's older names ("mlp.linear_1") to torchvision's own. Which one it is,
+/// naming_of_vit() tells; other names stay. Hugging Face keeps q, k and v apart: they are stacked
+/// in that order. Throws kInvalidArgument when two tensors stand for one.
 Weights to_torchvision_names(Weights weights, int64_t depth);
 
 /// The inverse: torchvision's own names to those of `naming` (not kOriginal).

@@ -95,8 +95,8 @@ Transformer VisionTransformer::transformer(const Weights& weights) const {
   const auto norm = [&](const std::string& name) {
     return LayerNorm{at(name + ".weight"), at(name + ".bias"), eps};
   };
-  Transformer result{{}, norm("encoder.ln"), spec().heads, spec().head_dim,
-                     spec().attention_scale()};
+  Transformer result{
+      {}, norm("encoder.ln"), spec().heads, spec().head_dim, spec().attention_scale()};
   for (int64_t i = 0; i < spec().depth; ++i) {
     const std::string layer = layer_name(i);
     const std::string self = layer + "self_attention.";

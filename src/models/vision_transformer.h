@@ -6,9 +6,9 @@
 namespace lethe {
 
 /// Names: class_token, conv_proj.*, encoder.pos_embedding, encoder.layers.encoder_layer_i.{ln_1,
-/// self_attention.{in_proj_weight,in_proj_bias,out_proj}, ln_2, mlp.0, mlp.3}, encoder.ln, heads.head
-/// (head.weight alone for cosine heads). rename() understands timm, Hugging Face and torchvision's
-/// older mlp.linear_1/2.
+/// self_attention.{in_proj_weight,in_proj_bias,out_proj}, ln_2, mlp.0, mlp.3}, encoder.ln,
+/// heads.head (head.weight alone for cosine heads). rename() understands timm, Hugging Face and
+/// torchvision's older mlp.linear_1/2.
 class VisionTransformer final : public Model {
  public:
   using Model::Model;

@@ -14,8 +14,8 @@
 namespace lethe {
 namespace {
 
-// A lock of fcntl() excludes other processes only, and closing any descriptor of its file lets it go.
-// So this process remembers the files that it has locked and opens none of them twice.
+// A lock of fcntl() excludes other processes only, and closing any descriptor of its file lets it
+// go. So this process remembers the files that it has locked and opens none of them twice.
 std::mutex held_mutex;
 std::set<std::pair<dev_t, ino_t>>& held() {
   static auto* files = new std::set<std::pair<dev_t, ino_t>>;  // outlives whoever still unlocks
@@ -31,7 +31,7 @@ std::optional<std::pair<dev_t, ino_t>> identity(const std::string& path) {
 }
 
 struct flock whole_file() {
-  struct flock lock{};
+  struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   return lock;
@@ -50,21 +50,22 @@ FolderLock::FolderLock(const std::string& folder) {
   const std::lock_guard guard(held_mutex);
   if (const auto file = identity(path); file && held().contains(*file)) fail_busy(::getpid());
   fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  require(fd_ >= 0, Code::kIo, "cannot lock the folder: ",
-          std::generic_category().message(errno), "; check its permissions");
+  require(fd_ >= 0, Code::kIo, "cannot lock the folder: ", std::generic_category().message(errno),
+          "; check its permissions");
   try {
     struct flock lock = whole_file();
     if (::fcntl(fd_, F_SETLK, &lock) != 0) {
       const int error = errno;
-      require(error == EACCES || error == EAGAIN, Code::kIo, "cannot lock the folder: ",
-              std::generic_category().message(error), "; its file system must support locks");
+      require(error == EACCES || error == EAGAIN, Code::kIo,
+              "cannot lock the folder: ", std::generic_category().message(error),
+              "; its file system must support locks");
       lock = whole_file();
       const bool known = ::fcntl(fd_, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
       fail_busy(known ? lock.l_pid : 0);
     }
     struct stat info;
-    require(::fstat(fd_, &info) == 0, Code::kIo, "cannot lock the folder: ",
-            std::generic_category().message(errno));
+    require(::fstat(fd_, &info) == 0, Code::kIo,
+            "cannot lock the folder: ", std::generic_category().message(errno));
     file_ = {info.st_dev, info.st_ino};
     held().insert(file_);
   } catch (...) {

@@ -1,15 +1,16 @@
 // One owner of a folder at a time, across processes and within one.
 #pragma once
 
+#include <sys/types.h>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 #include <utility>
 
 namespace lethe {
 
 /// Holds the folder for as long as it lives; the system lets go when the process dies, however it
-/// dies, and a forked child does not hold it. The lock is on a file "lock" in the folder, which stays.
+/// dies, and a forked child does not hold it. The lock is on a file "lock" in the folder, which
+/// stays.
 class FolderLock {
  public:
   /// Throws kBusy naming the holder's process id, or kIo.

@@ -53,10 +53,10 @@ const char* remedy_of(int result) {
 }  // namespace
 
 Database::Database(const std::string& path, std::string what, Open open) : what_(std::move(what)) {
-  const int flags = open == Open::kReadOnly ? SQLITE_OPEN_READONLY
-                                            : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-  const int result = sqlite3_open_v2(path.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX |
-                                     SQLITE_OPEN_EXRESCODE, nullptr);
+  const int flags =
+      open == Open::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const int result = sqlite3_open_v2(path.c_str(), &handle_,
+                                     flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   try {
     check(result);
     check(sqlite3_busy_timeout(handle_, kBusyMilliseconds));
@@ -111,8 +111,8 @@ Statement& Statement::bind(double value) {
 }
 
 Statement& Statement::bind(std::string_view text) {
-  database_.check(sqlite3_bind_text64(handle_, ++bound_, text.data(), text.size(),
-                                      SQLITE_TRANSIENT, SQLITE_UTF8));
+  database_.check(sqlite3_bind_text64(handle_, ++bound_, text.data(), text.size(), SQLITE_TRANSIENT,
+                                      SQLITE_UTF8));
   return *this;
 }
 

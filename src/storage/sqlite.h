@@ -15,8 +15,8 @@ class Statement;
 
 /// One connection. Not thread-safe. Every failure throws an Error whose message names `what`, never
 /// the path:
-///   kIo        cannot read or write, disk full, read-only     kCorrupt   not a database, or damaged
-///   kBusy      another connection holds it                    kOutOfMemory
+///   kIo        cannot read or write, disk full, read-only     kCorrupt   not a database, or
+///   damaged kBusy      another connection holds it                    kOutOfMemory
 class Database {
  public:
   enum class Open { kReadOnly, kCreate };

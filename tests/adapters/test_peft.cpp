@@ -1,4 +1,5 @@
-// PEFT's folder format: what we write comes back, and what PEFT means by its fields is what we read.
+// PEFT's folder format: what we write comes back, and what PEFT means by its fields is what we
+// read.
 #include "adapters/peft.h"
 
 #include "adapters/small_adapter.h"
@@ -57,7 +58,8 @@ void what_is_written_comes_back(void**) {
   const at::Tensor images =
       at::empty({3, 1, 8, 8}).uniform_(0, 1, RandomStream(1, "peft images").generator());
   const at::Tensor expected = scores(*base, merge(*base, {{adapter}}), images);
-  for (const Naming naming : {Naming::kOriginal, Naming::kOwn, Naming::kTimm, Naming::kHuggingFace}) {
+  for (const Naming naming :
+       {Naming::kOriginal, Naming::kOwn, Naming::kTimm, Naming::kHuggingFace}) {
     const TemporaryFolder folder;
     write_peft(folder / "peft", *adapter, naming);
     const auto back = read_peft(folder / "peft", *base, small_facts(*base, {}, "req-2", {1}));
@@ -76,8 +78,9 @@ void scaling_is_read_as_peft_reads_it(void**) {
   const auto base = small_base();
   const at::Tensor w = base->weights().at(std::string(kSite) + ".weight");
   const auto expect = [&](Folder& folder, double scaling) {
-    const at::Tensor expected = w.to(at::kDouble) + scaling * folder.tensor("B").to(at::kDouble).mm(
-                                                                  folder.tensor("A").to(at::kDouble));
+    const at::Tensor expected =
+        w.to(at::kDouble) +
+        scaling * folder.tensor("B").to(at::kDouble).mm(folder.tensor("A").to(at::kDouble));
     expect_near(effective(*base, folder.read(*base)), expected, 1e-6);
   };
   Folder plain(*base);
@@ -105,8 +108,8 @@ void modules_of_different_ranks_become_one_adapter(void**) {
     double scaling;
   } cases[] = {{kSite, 4.0 / 3}, {"encoder.layers.encoder_layer_0.mlp.3", -2}};
   for (const auto& [site, scaling] : cases) {
-    const at::Tensor product = folder.tensor("B", site).to(at::kDouble).mm(
-        folder.tensor("A", site).to(at::kDouble));
+    const at::Tensor product =
+        folder.tensor("B", site).to(at::kDouble).mm(folder.tensor("A", site).to(at::kDouble));
     const at::Tensor expected =
         base->weights().at(site + ".weight").to(at::kDouble) + scaling * product;
     expect_near(effective(*base, adapter, site), expected, 1e-6);
@@ -200,9 +203,8 @@ void what_does_not_fit_is_refused_by_name(void**) {
                  [&] { folder.read(*base, limits); });
   }
   const TemporaryFolder empty;
-  expect_error(Code::kNotFound, "adapter_config.json", [&] {
-    read_peft(empty.path(), *base, small_facts(*base, {}, "req-1", {1}));
-  });
+  expect_error(Code::kNotFound, "adapter_config.json",
+               [&] { read_peft(empty.path(), *base, small_facts(*base, {}, "req-1", {1})); });
   const auto adapter = small_adapter(*base, {}, "req-1", {1}, 1);
   expect_error(Code::kIo, "peft", [&] { write_peft(empty / "no/peft", *adapter, Naming::kOwn); });
 }

@@ -1,5 +1,5 @@
-// What a service notices of an engine: how long a request takes to be durable, what training does to
-// predictions, how long a change of the stack takes, how fast adapters go out and in.
+// What a service notices of an engine: how long a request takes to be durable, what training does
+// to predictions, how long a change of the stack takes, how fast adapters go out and in.
 //
 // Usage: bench_engine [SECONDS of each prediction run, default 10]. One figure a line.
 #include <cstdio>
@@ -68,7 +68,8 @@ std::shared_ptr<LiveModel> face_model() {
 }
 
 Dataset faces(int64_t count) {
-  const at::Tensor images = at::empty({count, 3, 112, 112}).uniform_(0, 255, RandomStream(1, "faces").generator());
+  const at::Tensor images =
+      at::empty({count, 3, 112, 112}).uniform_(0, 255, RandomStream(1, "faces").generator());
   return Dataset(images.to(at::kByte), at::arange(count).remainder(100), 100);
 }
 

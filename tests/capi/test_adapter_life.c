@@ -164,8 +164,8 @@ static void a_file_is_verified_with_findings(void** state) {
   assert_ok(lethe_adapter_verify(path, NULL, &findings));
   assert_text(findings, "\"error\":null,\"ok\":true,\"request_id\":\"first\"");
   assert_ok(lethe_adapter_verify(path, NULL, NULL));
-  assert_fails(LETHE_E_NOT_FOUND, "none", lethe_adapter_verify(in_folder(s.root, "none"), NULL,
-                                                               &findings));
+  assert_fails(LETHE_E_NOT_FOUND, "none",
+               lethe_adapter_verify(in_folder(s.root, "none"), NULL, &findings));
   assert_text(findings, "\"code\":\"NOT_FOUND\"");
   assert_fails(LETHE_E_IO, "folder", lethe_adapter_verify(s.root, NULL, NULL));
   assert_ok(lethe_limits_init(&limits, sizeof limits));

@@ -33,8 +33,9 @@ static void live(const images* set) {
   assert_ok(lethe_engine_pause(engine));
   assert_ok(lethe_engine_enqueue(engine, "a", &one, 1, &config, data, NULL, NULL, &job));
   assert_ok(lethe_job_cancel(job));
-  assert_fails(LETHE_E_NOT_FOUND, "class 9",
-               lethe_engine_enqueue(engine, "b", &nine, 1, NULL, data, NULL, NULL, &(lethe_job*){0}));
+  assert_fails(
+      LETHE_E_NOT_FOUND, "class 9",
+      lethe_engine_enqueue(engine, "b", &nine, 1, NULL, data, NULL, NULL, &(lethe_job*){0}));
   assert_fails(LETHE_E_CORRUPT, "", lethe_model_create(runtime, "{", NULL, &none));
   assert_fails(LETHE_E_BUSY, "", lethe_engine_create(model, NULL, &(lethe_engine*){0}));
   lethe_job_free(job);
@@ -55,7 +56,8 @@ static void ten_thousand_lives_leave_no_memory_behind(void** state) {
   int i;
   (void)state;
 #if defined(__SANITIZE_ADDRESS__)
-  for (i = 0; i < 100; ++i) live(&set); /* the sanitizer itself looks for leaks, and keeps freed memory */
+  for (i = 0; i < 100; ++i)
+    live(&set); /* the sanitizer itself looks for leaks, and keeps freed memory */
   before = after = resident_kib();
 #else
   for (i = 0; i < 1000; ++i) live(&set);

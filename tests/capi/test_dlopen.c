@@ -1,4 +1,5 @@
-/* A host that does not link the library: it loads it, takes the function table, and forgets a class. */
+/* A host that does not link the library: it loads it, takes the function table, and forgets a
+ * class. */
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,12 +37,12 @@ static void the_table_is_the_library(void** state) {
   assert_int_equal(lethe->struct_size, sizeof *lethe);
   assert_int_equal(lethe->abi, LETHE_ABI_VERSION);
   assert_int_equal(lethe->abi_version(), LETHE_ABI_VERSION);
-#define CHECK(name)                                                                     \
-  {                                                                                     \
-    void* symbol = dlsym(handle, "lethe_" #name);                                       \
-    assert_non_null(symbol);                                                            \
-    assert_memory_equal(&symbol, (const void*)&lethe->name, sizeof symbol);             \
-    ++count;                                                                            \
+#define CHECK(name)                                                         \
+  {                                                                         \
+    void* symbol = dlsym(handle, "lethe_" #name);                           \
+    assert_non_null(symbol);                                                \
+    assert_memory_equal(&symbol, (const void*)&lethe->name, sizeof symbol); \
+    ++count;                                                                \
   }
   LETHE_API_FUNCTIONS(CHECK)
 #undef CHECK
@@ -78,14 +79,15 @@ static void a_host_forgets_through_the_table(void** state) {
   assert_int_equal(lethe->model_create(runtime, spec, "cpu", &model), LETHE_OK);
   assert_int_equal(lethe->dataset_from_tensors(runtime, &images, &classes, 4, NULL, &data), 0);
   assert_int_equal(lethe->engine_create(model, NULL, &engine), LETHE_OK);
-  assert_int_equal(lethe->forget_config_init(&config, sizeof config, LETHE_GS_LORA,
-                                             LETHE_HEAD_LINEAR), LETHE_OK);
+  assert_int_equal(
+      lethe->forget_config_init(&config, sizeof config, LETHE_GS_LORA, LETHE_HEAD_LINEAR),
+      LETHE_OK);
   config.max_steps = 5;
   config.data_ratio = 1;
   config.zero_threshold = 0;
   config.gate_max_acc_f = config.gate_max_acc_r_drop = -1;
-  assert_int_equal(lethe->engine_enqueue(engine, "a", &forgotten, 1, &config, data, NULL, NULL,
-                                         &job), LETHE_OK);
+  assert_int_equal(
+      lethe->engine_enqueue(engine, "a", &forgotten, 1, &config, data, NULL, NULL, &job), LETHE_OK);
   assert_int_equal(lethe->job_wait(job, -1), LETHE_OK);
   assert_int_equal(lethe->job_status(job, &info), LETHE_OK);
   if (info.state != LETHE_JOB_SUCCEEDED) print_error("%s\n", lethe->job_error(job));

@@ -201,15 +201,15 @@ static void tasks_have_priorities_and_limits(void** state) {
   assert_non_null(strstr(lethe_job_error(limited), "3 steps"));
 
   options.priority = 1001;
-  assert_fails(LETHE_E_INVALID_ARGUMENT, "priority",
-               lethe_engine_enqueue_with(engine, "x", &one, 1, NULL, s.data, NULL, NULL, &options,
-                                         &job));
+  assert_fails(
+      LETHE_E_INVALID_ARGUMENT, "priority",
+      lethe_engine_enqueue_with(engine, "x", &one, 1, NULL, s.data, NULL, NULL, &options, &job));
   assert_null(job);
   options.priority = 0;
   options.reserved[0] = 1;
-  assert_fails(LETHE_E_INVALID_ARGUMENT, "reserved",
-               lethe_engine_enqueue_with(engine, "x", &one, 1, NULL, s.data, NULL, NULL, &options,
-                                         &job));
+  assert_fails(
+      LETHE_E_INVALID_ARGUMENT, "reserved",
+      lethe_engine_enqueue_with(engine, "x", &one, 1, NULL, s.data, NULL, NULL, &options, &job));
   assert_fails(LETHE_E_INVALID_ARGUMENT, "NULL", lethe_task_options_init(NULL, sizeof options));
   lethe_job_free(late);
   lethe_job_free(early);
@@ -283,15 +283,13 @@ static void data_that_is_gone_is_awaited(void** state) {
   assert_ok(lethe_engine_job_find(engine, "a", &job));
   while (state_of(job) != LETHE_JOB_AWAITING_DATA) usleep(1000);
   assert_int_equal(lethe_job_wait(job, 0), LETHE_TIMEOUT);
-  assert_fails(LETHE_E_NOT_FOUND, "no job waits",
-               lethe_engine_bind_dataset(engine, s.data, &jobs));
+  assert_fails(LETHE_E_NOT_FOUND, "no job waits", lethe_engine_bind_dataset(engine, s.data, &jobs));
   assert_int_equal(jobs, 0);
   assert_ok(lethe_engine_bind_dataset(engine, images, &jobs));
   assert_int_equal(jobs, 1);
   assert_ok(lethe_job_wait(job, -1));
   assert_int_equal(state_of(job), LETHE_JOB_SUCCEEDED);
-  assert_fails(LETHE_E_INVALID_ARGUMENT, "dataset",
-               lethe_engine_bind_dataset(engine, NULL, NULL));
+  assert_fails(LETHE_E_INVALID_ARGUMENT, "dataset", lethe_engine_bind_dataset(engine, NULL, NULL));
   assert_ok(lethe_engine_close(engine, -1));
   assert_fails(LETHE_E_STATE, "closed", lethe_engine_bind_dataset(engine, images, NULL));
   lethe_job_free(job);

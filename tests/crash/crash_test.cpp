@@ -1,10 +1,11 @@
-// Kills an engine again and again (kill -9), at random moments and at each call that changes a file,
-// and looks whether anything is lost, done twice, corrupt or different from an undisturbed run.
+// Kills an engine again and again (kill -9), at random moments and at each call that changes a
+// file, and looks whether anything is lost, done twice, corrupt or different from an undisturbed
+// run.
 //
 // Usage: crash_test KILLS [SEED]. Last line: "N kills, N lost, N doubled, N corrupt, N differing".
 //
-// Seven of ten kills hit one file call each, spread over all of an undisturbed round: right before it,
-// or in the middle of it when it writes. The others hit random moments, several in a round.
+// Seven of ten kills hit one file call each, spread over all of an undisturbed round: right before
+// it, or in the middle of it when it writes. The others hit random moments, several in a round.
 #include "crash/round.h"
 
 namespace lethe::testing {

@@ -1,6 +1,6 @@
-// Makes each call that changes a file fail in turn: once with EIO, and from then on with ENOSPC, as a
-// full disk does. The engine copes or answers with LETHE_E_IO; then the folder is worked off on a good
-// disk, and nothing may be lost, done twice, corrupt or different.
+// Makes each call that changes a file fail in turn: once with EIO, and from then on with ENOSPC, as
+// a full disk does. The engine copes or answers with LETHE_E_IO; then the folder is worked off on a
+// good disk, and nothing may be lost, done twice, corrupt or different.
 //
 // Usage: fault_test [EVERY]: every EVERY-th call (default 1: all).
 // Last line: "N faults, N coped, N refused, N lost, N doubled, N corrupt, N differing".
@@ -31,12 +31,13 @@ int run(int64_t every) {
   }
   for (const std::string& message : messages) std::printf("  %s\n", message.c_str());
   const Findings& found = rounds.findings();
-  std::printf("%lld faults, %lld coped, %lld refused, %lld lost, %lld doubled, %lld corrupt, "
-              "%lld differing\n",
-              static_cast<long long>(faults), static_cast<long long>(coped),
-              static_cast<long long>(refused), static_cast<long long>(found.lost),
-              static_cast<long long>(found.doubled), static_cast<long long>(found.corrupt),
-              static_cast<long long>(found.differing));
+  std::printf(
+      "%lld faults, %lld coped, %lld refused, %lld lost, %lld doubled, %lld corrupt, "
+      "%lld differing\n",
+      static_cast<long long>(faults), static_cast<long long>(coped),
+      static_cast<long long>(refused), static_cast<long long>(found.lost),
+      static_cast<long long>(found.doubled), static_cast<long long>(found.corrupt),
+      static_cast<long long>(found.differing));
   return found.any() || coped == 0 || refused == 0;
 }
 

@@ -67,7 +67,8 @@ inline ssize_t write_at(int fd, const void* data, size_t size, int64_t offset) {
 
 }  // namespace lethe::testing
 
-// They have the library's names for the linker only: its headers give some of these names to others.
+// They have the library's names for the linker only: its headers give some of these names to
+// others.
 #define LETHE_INTERPOSE(symbol, result, name, ...)     \
   extern "C" result name(__VA_ARGS__) __asm__(symbol); \
   extern "C" result name(__VA_ARGS__)
@@ -88,10 +89,10 @@ LETHE_INTERPOSE("pwrite64", ssize_t, traced_pwrite64, int fd, const void* data, 
   return lethe::testing::write_at(fd, data, size, offset);
 }
 
-#define LETHE_FILE_CALL(symbol, name, needs_space, parameters, arguments)     \
-  extern "C" int name parameters __asm__(symbol);                             \
-  extern "C" int name parameters {                                            \
-    static auto* const real = lethe::testing::next<int parameters>(symbol);   \
+#define LETHE_FILE_CALL(symbol, name, needs_space, parameters, arguments)        \
+  extern "C" int name parameters __asm__(symbol);                                \
+  extern "C" int name parameters {                                               \
+    static auto* const real = lethe::testing::next<int parameters>(symbol);      \
     return lethe::testing::goes_wrong(needs_space, [] {}) ? -1 : real arguments; \
   }
 LETHE_FILE_CALL("fsync", traced_fsync, true, (int fd), (fd))

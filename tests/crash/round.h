@@ -1,5 +1,5 @@
-// A round: one folder and six requests, worked off by a child process whose files go wrong, and what
-// must hold afterwards.
+// A round: one folder and six requests, worked off by a child process whose files go wrong, and
+// what must hold afterwards.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -32,9 +32,8 @@ inline Dataset patterns(int64_t per_class, uint64_t seed) {
   at::Generator pattern = RandomStream(0, "crash patterns").generator();
   const at::Tensor means = at::empty({kClasses, 1, 8, 8}).uniform_(0, 190, pattern);
   const at::Tensor labels = at::arange(per_class * kClasses).remainder(kClasses);
-  const at::Tensor images =
-      means.index_select(0, labels) +
-      at::empty({per_class * kClasses, 1, 8, 8}).uniform_(0, 60, noise);
+  const at::Tensor images = means.index_select(0, labels) +
+                            at::empty({per_class * kClasses, 1, 8, 8}).uniform_(0, 60, noise);
   return Dataset(images.to(at::kByte), labels, kClasses);
 }
 
@@ -71,9 +70,9 @@ inline ForgetRequest request_for(int64_t c, const Dataset& train, const Dataset&
 /// How a child ended.
 struct Attempt {
   bool killed = false;
-  int status = 0;      ///< of a child that was not killed: one of the below
-  int64_t calls = 0;   ///< that change files, of a child that came through
-  std::string message; ///< of the error that it met
+  int status = 0;       ///< of a child that was not killed: one of the below
+  int64_t calls = 0;    ///< that change files, of a child that came through
+  std::string message;  ///< of the error that it met
 };
 inline constexpr int kDone = 0, kError = 3, kDefect = 4;
 

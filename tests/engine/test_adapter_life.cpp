@@ -13,8 +13,8 @@ std::vector<std::shared_ptr<const Adapter>> three_adapters(const BaseModel& base
   std::vector<std::shared_ptr<const Adapter>> adapters;
   Stack below;
   for (const int64_t c : {1, 2, 3}) {
-    adapters.push_back(small_adapter(base, below, lethe::str("req-", c), {c},
-                                     static_cast<uint64_t>(c)));
+    adapters.push_back(
+        small_adapter(base, below, lethe::str("req-", c), {c}, static_cast<uint64_t>(c)));
     below.push_back({adapters.back(), 1});
   }
   return adapters;
@@ -129,7 +129,7 @@ void a_merged_copy_answers_alike_and_stands_alone(void**) {
   const auto job = other.enqueue(small_request("d", {3}));
   expect_state(*job, JobState::kSucceeded);
   assert_true(job->result().report->metrics.contains("acc_o"));  // of what the base lost
-  model->rollback_to(nullptr);  // the original goes its own way
+  model->rollback_to(nullptr);                                   // the original goes its own way
   assert_int_equal(merged->snapshot()->stack.size(), 1);
 }
 

@@ -308,8 +308,7 @@ void changed_data_is_refused_and_may_be_given_again(void**) {
     ForgetRequest other = small_request("b", {2}, 1);
     other.config.gate_max_acc_f = 0;
     expect_state(*engine.enqueue(other), JobState::kRejected);  // the queue goes on meanwhile
-    expect_error(Code::kNotFound, "no job waits for data",
-                 [&] { engine.bind(small_set(3, 7)); });
+    expect_error(Code::kNotFound, "no job waits for data", [&] { engine.bind(small_set(3, 7)); });
     const ForgetRequest again = idx_request(copies, "a");
     assert_int_equal(engine.bind(again.forget), 0);  // the retain set is still missing
     assert_int_equal(engine.bind(*again.retain), 1);
@@ -518,8 +517,7 @@ void budgets_and_deadlines_end_a_task(void**) {
   Engine engine(model, options);
   const auto expect_limit = [](const Job& job, const char* part) {
     expect_state(job, JobState::kFailed);
-    assert_int_equal(static_cast<int>(*job.status().error),
-                     static_cast<int>(Code::kLimitExceeded));
+    assert_int_equal(static_cast<int>(*job.status().error), static_cast<int>(Code::kLimitExceeded));
     if (job.error_message().find(part) == std::string::npos) {
       fail_msg("%s", job.error_message().c_str());
     }

@@ -1,5 +1,5 @@
-// Predictions go on while tasks finish and adapters come and go: each sees one whole state, and none
-// waits for training. LETHE_SERVING_SECONDS sets how long (default 3).
+// Predictions go on while tasks finish and adapters come and go: each sees one whole state, and
+// none waits for training. LETHE_SERVING_SECONDS sets how long (default 3).
 #include <set>
 #include <thread>
 

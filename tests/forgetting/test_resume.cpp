@@ -85,7 +85,8 @@ void it_may_be_interrupted_again_and_again(void**) {
   for (int64_t step = 3; step < 25; step += 5) {
     at_hand.resume = saved_at(step == 3 ? 3 : 5, [&](const Observer&, Checkpoints checkpoints) {
       checkpoints.resume = at_hand.resume;
-      forget(task, [&](const Progress& p) { return p.step < step; }, checkpoints);
+      forget(
+          task, [&](const Progress& p) { return p.step < step; }, checkpoints);
     });
   }
   expect_same(forget(task, go_on, at_hand), undisturbed);

@@ -1,8 +1,9 @@
-// A fuzz target: one function that reads bytes as one format. Readers may refuse them with an Error;
-// anything else that leaves a target (another exception, a crash, too much memory) is a finding.
+// A fuzz target: one function that reads bytes as one format. Readers may refuse them with an
+// Error; anything else that leaves a target (another exception, a crash, too much memory) is a
+// finding.
 //
-// Each target is compiled twice: with libFuzzer (run.sh), and into the suite fuzz_regressions, which
-// runs every file of corpus/ and crashes/ through it.
+// Each target is compiled twice: with libFuzzer (run.sh), and into the suite fuzz_regressions,
+// which runs every file of corpus/ and crashes/ through it.
 #pragma once
 
 #include <fcntl.h>
@@ -18,16 +19,16 @@
 #include "support/error.h"
 
 /// FUZZ_TARGET(name) { ... bytes ... }
-#define FUZZ_TARGET(name)                                          \
-  static void read_##name(std::string_view bytes);                 \
-  int fuzz_##name(const uint8_t* data, size_t size) {              \
-    try {                                                          \
-      read_##name({reinterpret_cast<const char*>(data), size});    \
-    } catch (const lethe::Error&) {                                \
-    }                                                              \
-    return 0;                                                      \
-  }                                                                \
-  LETHE_FUZZ_ENTRY(name)                                           \
+#define FUZZ_TARGET(name)                                       \
+  static void read_##name(std::string_view bytes);              \
+  int fuzz_##name(const uint8_t* data, size_t size) {           \
+    try {                                                       \
+      read_##name({reinterpret_cast<const char*>(data), size}); \
+    } catch (const lethe::Error&) {                             \
+    }                                                           \
+    return 0;                                                   \
+  }                                                             \
+  LETHE_FUZZ_ENTRY(name)                                        \
   static void read_##name(std::string_view bytes)
 
 #ifdef LETHE_LIBFUZZER

@@ -12,8 +12,9 @@
 #include "test.h"
 
 #define TARGETS(X)                                                                            \
-  X(adapter_container) X(manifest) X(safetensors) X(torch_pickle) X(pickle) X(idx) X(image)   \
-      X(settings) X(journal) X(receipts)
+  X(adapter_container)                                                                        \
+  X(manifest) X(safetensors) X(torch_pickle) X(pickle) X(idx) X(image) X(settings) X(journal) \
+      X(receipts)
 #define DECLARE(name) int fuzz_##name(const uint8_t* data, size_t size);
 TARGETS(DECLARE)
 
@@ -77,9 +78,9 @@ void write_corpus() {
   manifest["tensors"] = tensors;
   manifest["adapter_id"] = derive_adapter_id(manifest);
   put("manifest", "good", manifest.dump());
-  put("safetensors", "two", serialize_safetensors({{"a", at::ones({2, 3})},
-                                                   {"b", at::ones({4}, at::kHalf)}},
-                                                  {{"format", "pt"}}));
+  put("safetensors", "two",
+      serialize_safetensors({{"a", at::ones({2, 3})}, {"b", at::ones({4}, at::kHalf)}},
+                            {{"format", "pt"}}));
   put("safetensors", "empty", serialize_safetensors({}));
   const std::string torch_file = from_hex(kTorchFileHex);
   put("torch_pickle", "state_dict", torch_file);

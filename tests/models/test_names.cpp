@@ -49,13 +49,13 @@ void each_project_finds_its_names(void**) {
                 "blocks.0.attn.qkv.", "blocks.0.attn.proj.", "blocks.0.norm2.", "blocks.0.mlp.fc1.",
                 "blocks.0.mlp.fc2.", "norm.", "head."});
   const std::string hf = "vit.encoder.layer.0.";
-  expect_names(model->rename_to(Naming::kHuggingFace, weights),
-               {"vit.embeddings.cls_token", "vit.embeddings.position_embeddings",
-                "vit.embeddings.patch_embeddings.projection.", hf + "layernorm_before.",
-                hf + "attention.attention.query.", hf + "attention.attention.key.",
-                hf + "attention.attention.value.", hf + "attention.output.dense.",
-                hf + "layernorm_after.", hf + "intermediate.dense.", hf + "output.dense.",
-                "vit.layernorm.", "classifier."});
+  expect_names(
+      model->rename_to(Naming::kHuggingFace, weights),
+      {"vit.embeddings.cls_token", "vit.embeddings.position_embeddings",
+       "vit.embeddings.patch_embeddings.projection.", hf + "layernorm_before.",
+       hf + "attention.attention.query.", hf + "attention.attention.key.",
+       hf + "attention.attention.value.", hf + "attention.output.dense.", hf + "layernorm_after.",
+       hf + "intermediate.dense.", hf + "output.dense.", "vit.layernorm.", "classifier."});
 }
 
 void what_goes_out_comes_in_again(void**) {
