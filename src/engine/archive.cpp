@@ -116,9 +116,8 @@ void Archive::clean() {
     need(kBases, model->base);
     for (const auto& [id, scale] : model->stack) need(kAdapters, id);
   }
-  for (const TaskRecord& task : journal_->tasks()) {
-    if (task.adapter_id) need(kAdapters, *task.adapter_id);
-    if (ended(task.state)) continue;
+  for (const std::string& id : journal_->adapter_ids()) need(kAdapters, id);
+  for (const TaskRecord& task : journal_->unfinished_tasks()) {
     need(kCheckpoints, std::to_string(task.id));
     for (const Json& reference : references_of(task)) {
       if (reference.contains("digest")) need(kData, reference["digest"].get<std::string>());
@@ -254,7 +253,8 @@ Json describe_folder(const std::string& folder) {
   for (const TaskRecord& task : journal.tasks()) {
     if (task.adapter_id) request_of[*task.adapter_id] = task.request_id;
     const Json request = Json::parse(task.request);
-    const Json report = task.report ? Json::parse(*task.report) : Json::object();
+    const auto kept = ended(task.state) ? journal.task(task.id).report : std::nullopt;
+    const Json report = kept ? Json::parse(*kept) : Json::object();
     jobs.push_back(
         {{"job_id", task.id},
          {"request_id", task.request_id},

@@ -26,10 +26,10 @@ constexpr const char* kMigrations[] = {
 };
 static_assert(std::size(kMigrations) == Journal::kSchema);
 
+/// Then comes the report, or NULL where it is not wanted.
 constexpr const char* kTaskColumns =
     "id, request_id, digest, kind, request, priority, deadline_ms, max_seconds, max_steps, state, "
-    "created_ms, started_ms, ended_ms, step, total_steps, seconds, error, message, report, "
-    "adapter_id";
+    "created_ms, started_ms, ended_ms, step, total_steps, seconds, error, message, adapter_id";
 
 TaskRecord read_task(const Statement& row) {
   TaskRecord task;
@@ -52,8 +52,8 @@ TaskRecord read_task(const Statement& row) {
   task.seconds = row.number(column++);
   task.error = row.optional_integer(column++);
   task.message = row.text(column++);
-  task.report = row.optional_text(column++);
   task.adapter_id = row.optional_text(column++);
+  task.report = row.optional_text(column++);
   return task;
 }
 
@@ -228,17 +228,33 @@ void Journal::write_receipt(const std::string& request_id, const WriteReceipt& r
       .run();
 }
 
-std::vector<TaskRecord> Journal::tasks() const {
+std::vector<TaskRecord> Journal::select_tasks(const char* condition) const {
   const std::lock_guard lock(mutex_);
   std::vector<TaskRecord> tasks;
-  Statement rows = db_.prepare(lethe::str("SELECT ", kTaskColumns, " FROM task ORDER BY id"));
+  Statement rows = db_.prepare(
+      lethe::str("SELECT ", kTaskColumns, ", NULL FROM task WHERE ", condition, " ORDER BY id"));
   while (rows.next()) tasks.push_back(read_task(rows));
   return tasks;
 }
 
+std::vector<TaskRecord> Journal::tasks() const { return select_tasks("1"); }
+
+std::vector<TaskRecord> Journal::unfinished_tasks() const {
+  return select_tasks(lethe::str("state < ", static_cast<int>(JobState::kSucceeded)).c_str());
+}
+
+std::vector<std::string> Journal::adapter_ids() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> ids;
+  Statement rows = db_.prepare("SELECT adapter_id FROM task WHERE adapter_id IS NOT NULL");
+  while (rows.next()) ids.push_back(rows.text(0));
+  return ids;
+}
+
 TaskRecord Journal::task(int64_t id) const {
   const std::lock_guard lock(mutex_);
-  Statement row = db_.prepare(lethe::str("SELECT ", kTaskColumns, " FROM task WHERE id = ?"));
+  Statement row =
+      db_.prepare(lethe::str("SELECT ", kTaskColumns, ", report FROM task WHERE id = ?"));
   require(row.bind(id).next(), Code::kNotFound, "the journal has no task ", id);
   return read_task(row);
 }

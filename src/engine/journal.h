@@ -79,8 +79,11 @@ class Journal {
   /// The model was sealed: as `model` says, the adapters of all tasks gone, with a receipt.
   void seal(const std::string& request_id, const WriteReceipt& receipt, const ModelRecord& model);
 
-  std::vector<TaskRecord> tasks() const;  ///< in order of arrival
-  TaskRecord task(int64_t id) const;
+  /// In order of arrival, without their reports: there may be many of them.
+  std::vector<TaskRecord> tasks() const;
+  std::vector<TaskRecord> unfinished_tasks() const;
+  std::vector<std::string> adapter_ids() const;  ///< that tasks left
+  TaskRecord task(int64_t id) const;             ///< whole
 
   int64_t receipt_count() const;
   std::vector<std::string> receipts() const;  ///< oldest first
@@ -88,6 +91,7 @@ class Journal {
   std::optional<std::string> receipt(const std::string& request_id) const;
 
  private:
+  std::vector<TaskRecord> select_tasks(const char* condition) const;
   void migrate();
   void write_model(const ModelRecord& model);
   void write_receipt(const std::string& request_id, const WriteReceipt& receipt);

@@ -109,8 +109,7 @@ void Worker::perform(QueuedTask task) {
     }
   }
   if (!outcome.recorded) record_end(job, outcome.end, *model_.snapshot(), nullptr);
-  queue_.finish(job, std::move(outcome.end));
-  archive_.clean();
+  show_end(job, std::move(outcome.end));
 }
 
 Worker::Outcome Worker::perform(Job& job, const ForgetRequest& request) {
@@ -164,8 +163,19 @@ void Worker::end_overdue() {
       }
     }
     record_end(*task.job, end, *model_.snapshot(), nullptr);
-    queue_.finish(*task.job, std::move(end));
+    show_end(*task.job, std::move(end));
   }
+}
+
+void Worker::show_end(Job& job, JobEnd end) {
+  try {
+    archive_.clean();
+  } catch (...) {  // what is left over goes with the next task, or when the folder is opened
+    log_.write(
+        LogLevel::kWarning, "engine", "task ", job.request_id(),
+        ": its files are not removed yet: ", describe_failure(std::current_exception()).message);
+  }
+  queue_.finish(job, std::move(end));
 }
 
 void Worker::enter(Job& job, JobState state) {

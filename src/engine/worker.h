@@ -45,6 +45,8 @@ class Worker {
   Outcome perform(Job& job, const PretrainRequest& request);
   void keep_for_later(Job& job);
   void end_overdue();
+  /// Only when its data and checkpoint are gone from the folder does a job show its end.
+  void show_end(Job& job, JobEnd end);
 
   void enter(Job& job, JobState state);
   void record_end(const Job& job, const JobEnd& end, const Snapshot& snapshot,

@@ -11,10 +11,10 @@
 #include "storage/torch_fixture.h"
 #include "test.h"
 
-#define TARGETS(X)                                                                            \
-  X(adapter_container)                                                                        \
-  X(manifest) X(safetensors) X(torch_pickle) X(pickle) X(idx) X(image) X(settings) X(journal) \
-      X(receipts)
+#define TARGETS(X)     \
+  X(adapter_container) \
+  X(manifest)          \
+  X(safetensors) X(torch_pickle) X(pickle) X(idx) X(image) X(settings) X(journal) X(receipts)
 #define DECLARE(name) int fuzz_##name(const uint8_t* data, size_t size);
 TARGETS(DECLARE)
 
