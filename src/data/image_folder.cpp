@@ -40,17 +40,13 @@ bool is_image_name(std::string name) {
 
 /// Names of the visible entries that are folders or else regular files, in lexicographic order.
 std::vector<std::string> entries(const std::string& path, bool folders) {
-  std::vector<std::string> names;
-  std::error_code error;
-  fs::directory_iterator entry(path, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
+  std::vector<std::string> names = names_in(path);
+  std::erase_if(names, [&](const std::string& name) {
+    const fs::path entry = path + "/" + name;
     std::error_code vanished;
-    const bool wanted = folders ? entry->is_directory(vanished) : entry->is_regular_file(vanished);
-    if (wanted && name[0] != '.') names.push_back(name);
-  }
-  require(!error, Code::kIo, "the folder ", base_name(path), " cannot be read: ", error.message());
-  std::sort(names.begin(), names.end());
+    return name[0] == '.' ||
+           !(folders ? fs::is_directory(entry, vanished) : fs::is_regular_file(entry, vanished));
+  });
   return names;
 }
 

@@ -52,16 +52,6 @@ SigningKey::Seed kept_seed(const std::string& folder) {
   return digest_from_hex(text, "the folder's receipt.key");
 }
 
-std::vector<std::string> names_in(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    names.push_back(entry->path().filename().string());
-  }
-  return names;
-}
-
 Limits own_limits() {
   Limits limits;
   limits.file_bytes = limits.total_bytes = limits.tensor_bytes =

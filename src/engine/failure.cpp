@@ -4,6 +4,7 @@
 
 #include <new>
 #include <string_view>
+#include <typeinfo>
 
 namespace lethe {
 namespace {
@@ -24,6 +25,12 @@ Failure describe_torch_failure(const c10::Error& error) {
   return {Code::kInternal, "a tensor operation failed: " + message};
 }
 
+/// oneDNN's exception hides its status. It is asked for nothing that it does not know, so what it
+/// lacked was memory.
+bool is_one_dnn_failure(const std::exception& error) {
+  return std::string_view(typeid(error).name()).find("dnnl") != std::string_view::npos;
+}
+
 }  // namespace
 
 Failure describe_failure(const std::exception_ptr& exception) {
@@ -36,6 +43,10 @@ Failure describe_failure(const std::exception_ptr& exception) {
   } catch (const std::bad_alloc&) {
     return {Code::kOutOfMemory, "there is not enough memory"};
   } catch (const std::exception& error) {
+    if (is_one_dnn_failure(error)) {
+      return {Code::kOutOfMemory,
+              "there is not enough memory: oneDNN: " + first_line(error.what())};
+    }
     return {Code::kInternal, "unexpected failure: " + first_line(error.what())};
   } catch (...) {
     return {Code::kInternal, "unexpected failure of unknown kind"};

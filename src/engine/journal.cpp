@@ -69,6 +69,8 @@ Journal::Journal(const std::string& path, Database::Open open) : db_(path, "the 
   require(is_new || read_pragma(db_, "application_id") == kApplicationId, Code::kCorrupt,
           "the journal: it is a database of another program; name another folder");
   const int64_t schema = read_pragma(db_, "user_version");
+  require(schema >= 0, Code::kCorrupt, "the journal is damaged: it names the schema ", schema,
+          "; restore it from a backup");
   require(schema <= kSchema, Code::kVersion, "the journal has schema ", schema,
           ", this library knows up to ", kSchema, "; use the newer library");
   if (open == Database::Open::kReadOnly) return;

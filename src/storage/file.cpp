@@ -1,5 +1,6 @@
 #include "storage/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <memory>
 #include <random>
 #include <system_error>
 #include <utility>
@@ -119,6 +121,31 @@ std::string absolute_path(const std::string& path) {
 }
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// Not with <filesystem>: its iterator ends the process when there is no memory for it.
+std::vector<std::string> names_in(const std::string& folder) {
+  const auto check = [&](bool done) {
+    if (done) return;
+    const Code code = errno == ENOMEM                       ? Code::kOutOfMemory
+                      : errno == ENOENT || errno == ENOTDIR ? Code::kNotFound
+                                                            : Code::kIo;
+    fail(code, "the folder ", in_quotes(base_name(folder)),
+         " cannot be read: ", std::generic_category().message(errno));
+  };
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), ::closedir);
+  check(entries != nullptr);
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;  // the end is told from a failure by it alone
+    const dirent* entry = ::readdir(entries.get());
+    if (!entry) break;
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  check(errno == 0);
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 std::string read_file(const std::string& path, int64_t max_bytes) {
   const std::string name = in_quotes(base_name(path));

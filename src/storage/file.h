@@ -19,6 +19,9 @@ std::string read_file(const std::string& path, int64_t max_bytes);
 void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts,
                            unsigned mode = 0666);
 
+/// The names of what lies in a folder, in lexicographic order. Throws kNotFound, kIo.
+std::vector<std::string> names_in(const std::string& folder);
+
 /// The path from the root, so that it means the same in a process with another working folder.
 std::string absolute_path(const std::string& path);
 

@@ -1,6 +1,7 @@
 #include "storage/zstd_frame.h"
 
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <memory>
 
@@ -39,6 +40,11 @@ void check_frame_header(std::string_view frame, size_t size, std::string_view wh
           what, " is damaged or is followed by other bytes");
 }
 
+/// The code of a failed call; `otherwise` when it is not memory that zstd lacks.
+Code code_of(size_t result, Code otherwise) {
+  return ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation ? Code::kOutOfMemory : otherwise;
+}
+
 }  // namespace
 
 std::string compress_frame(std::string_view raw, int level, int window_log) {
@@ -46,7 +52,8 @@ std::string compress_frame(std::string_view raw, int level, int window_log) {
           "the compression level is ", level, ", allowed is ", kLowestZstdLevel, " to ",
           kHighestZstdLevel);
   const auto check = [](size_t result) {
-    require(!ZSTD_isError(result), Code::kInternal, "zstd: ", ZSTD_getErrorName(result));
+    require(!ZSTD_isError(result), code_of(result, Code::kInternal),
+            "zstd: ", ZSTD_getErrorName(result));
     return result;
   };
   const std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(),
@@ -67,7 +74,7 @@ void decompress_frame(std::string_view frame, void* raw, size_t size, std::strin
                       int window_log) {
   check_frame_header(frame, size, what, window_log);
   const size_t result = ZSTD_decompress(raw, size, frame.data(), frame.size());
-  require(!ZSTD_isError(result), Code::kCorrupt, what,
+  require(!ZSTD_isError(result), code_of(result, Code::kCorrupt), what,
           " cannot be decompressed: ", ZSTD_getErrorName(result));
   require(result == size, Code::kCorrupt, what, " decompresses to ", result, " bytes instead of ",
           size);

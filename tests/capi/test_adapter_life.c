@@ -85,7 +85,9 @@ static void merged_and_sealed_models_answer_alike(void** state) {
   assert_int_equal(lethe_model_adapter_count(s.model), 2);
   assert_ok(lethe_model_info_json(merged, &json));
   assert_text(json, "\"classes_forgotten\":[1,2]");
+  lethe_model_free(merged);
   assert_fails(LETHE_E_INVALID_ARGUMENT, "model", lethe_model_merge(NULL, &merged));
+  assert_null(merged);
   assert_fails(LETHE_E_INVALID_ARGUMENT, "out_model", lethe_model_merge(s.model, NULL));
 
   assert_ok(lethe_model_seal(s.model));

@@ -465,6 +465,8 @@ void damaged_and_foreign_journals_are_refused(void**) {
     made(folder);
     Database(folder / "engine/journal.db", "newer").run("PRAGMA user_version = 99");
     expect_error(Code::kVersion, "schema 99", open(folder));
+    Database(folder / "engine/journal.db", "none").run("PRAGMA user_version = -7");
+    expect_error(Code::kCorrupt, "schema -7", open(folder));
   }
   {
     const TemporaryFolder folder;
