@@ -88,7 +88,7 @@ void* aligned_alloc(size_t alignment, size_t size) {
 }
 
 /* C++'s new, under its names for the linker. */
-_Noreturn void throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv");
+void throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv") __attribute__((noreturn));
 void* new_one(size_t size) __asm__("_Znwm");
 void* new_some(size_t size) __asm__("_Znam");
 static void* or_throw(void* data) {

@@ -65,7 +65,7 @@ static void a_host_forgets_through_the_table(void** state) {
   lethe_runtime* runtime = NULL;
   lethe_model* model = NULL;
   lethe_dataset* data = NULL;
-  lethe_engine* engine = NULL;
+  lethe_engine *engine = NULL, *second = NULL;
   lethe_job* job = NULL;
   lethe_forget_config config;
   lethe_job_status_info info = {sizeof info, 0, 0, 0, 0, {0}};
@@ -92,9 +92,10 @@ static void a_host_forgets_through_the_table(void** state) {
   assert_int_equal(lethe->job_status(job, &info), LETHE_OK);
   if (info.state != LETHE_JOB_SUCCEEDED) print_error("%s\n", lethe->job_error(job));
   assert_int_equal(info.state, LETHE_JOB_SUCCEEDED);
-  assert_int_equal(lethe->engine_create(model, NULL, &engine), LETHE_E_BUSY);
+  assert_int_equal(lethe->engine_create(model, NULL, &second), LETHE_E_BUSY);
   assert_non_null(strstr(lethe->last_error(), "engine"));
   lethe->job_free(job);
+  lethe->engine_free(engine);
   lethe->dataset_free(data);
   lethe->model_free(model);
   lethe->runtime_free(runtime);
