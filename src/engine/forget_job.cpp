@@ -184,9 +184,9 @@ ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snaps
   Measured measured{measure(*make_snapshot(snapshot.base, {})), measure(snapshot), {}};
 
   const ForgetTask task{
-      snapshot.base, snapshot.weights, static_cast<int64_t>(enabled_ids(snapshot.stack).size()),
-      plan.classes,  plan.forget,      plan.retain,
-      request.config};
+      snapshot.base,  snapshot.weights, static_cast<int64_t>(enabled_ids(snapshot.stack).size()),
+      plan.classes,   plan.forget,      plan.retain,
+      request.config, context.cancelled};
   const ForgetResult trained =
       method_of(request.config.method).run(task, context.observer, context.checkpoints);
 

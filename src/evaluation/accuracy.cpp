@@ -18,8 +18,7 @@ void for_each_batch(const Model& model, const Weights& weights, const Dataset& d
   for (int64_t begin = 0; begin < dataset.size(); begin += options.batch) {
     require(!options.cancelled || !options.cancelled(), Code::kCancelled,
             "cancelled while evaluating sample ", begin, " of ", dataset.size());
-    const Batch batch =
-        dataset.batch(begin, std::min(begin + options.batch, dataset.size()));
+    const Batch batch = dataset.batch(begin, std::min(begin + options.batch, dataset.size()));
     const at::Tensor embeddings = model.embed(weights, batch.images.to(device), options.forward);
     const at::Tensor labels = batch.labels.to(device);
     visit(options.margin ? head.scores(embeddings, labels) : head.scores(embeddings), labels);

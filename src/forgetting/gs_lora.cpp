@@ -151,8 +151,8 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
   if (config.method == MethodKind::kGsLoraPlusPlus &&
       (config.prototype_forget_weight > 0 || config.prototype_retain_weight > 0)) {
     const bool original = config.prototype_source == PrototypeSource::kOriginal;
-    prototypes.emplace(
-        class_prototypes(model, original ? task.base->weights() : task.start, {&forget, &retain}));
+    prototypes.emplace(class_prototypes(model, original ? task.base->weights() : task.start,
+                                        {&forget, &retain}, 250, task.cancelled));
   }
 
   // (e) Fresh optimizer and schedule.

@@ -3,10 +3,13 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "support/error.h"
+
 namespace lethe {
 
 at::Tensor class_prototypes(const Model& model, const Weights& weights,
-                            const std::vector<const Dataset*>& sets, int64_t batch) {
+                            const std::vector<const Dataset*>& sets, int64_t batch,
+                            const std::function<bool()>& cancelled) {
   const at::NoGradGuard no_grad;
   const auto options = weights.begin()->second.options();
   const int64_t classes = model.spec().classes;
@@ -14,6 +17,8 @@ at::Tensor class_prototypes(const Model& model, const Weights& weights,
   at::Tensor counts = at::zeros({classes}, options.dtype(at::kDouble));
   for (const Dataset* set : sets) {
     for (int64_t begin = 0; begin < set->size(); begin += batch) {
+      require(!cancelled || !cancelled(), Code::kCancelled,
+              "cancelled while computing the class prototypes");
       const Batch part = set->batch(begin, std::min(begin + batch, set->size()));
       const at::Tensor labels = part.labels.to(options.device());
       const at::Tensor embeddings = model.embed(weights, part.images.to(options.device()));

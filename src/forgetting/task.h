@@ -45,6 +45,8 @@ struct ForgetTask {
   std::vector<int64_t> classes;
   Dataset forget, retain;  ///< all samples; the method draws its part (data_ratio, few_shot)
   ForgetConfig config;
+  /// Asked between batches of what comes before the first step; true throws kCancelled.
+  std::function<bool()> cancelled = {};
 };
 
 struct ForgetResult {

@@ -44,11 +44,13 @@ class Error : public std::runtime_error {
 };
 
 /// The arguments written one after the other, as a stream would, whatever locale the host has set: a
-/// thousands separator would change names that are looked up, and seeds made from them.
+/// thousands separator would change names that are looked up, and seeds made from them. Without
+/// memory for all of it it throws: a stream left to itself would leave a part out.
 template <typename... Args>
 std::string str(const Args&... args) {
   std::ostringstream out;
   out.imbue(std::locale::classic());
+  out.exceptions(std::ios_base::badbit);
   (out << ... << args);
   return out.str();
 }

@@ -273,7 +273,7 @@ void unreadable_folders_are_io_errors(void**) {
   Photos photos;
   photos.add("a/1.pgm", grey(1));
   chmod((photos / "a").c_str(), 0);
-  expect_error(Code::kIo, "folder a", [&] { photos.read(); });
+  expect_error(Code::kIo, "the folder \"a\"", [&] { photos.read(); });
   chmod((photos / "a").c_str(), 0700);
   assert_int_equal(seteuid(user), 0);
 }

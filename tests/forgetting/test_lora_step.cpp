@@ -167,6 +167,11 @@ void prototypes_are_class_means_without_dropout(void**) {
   expect_near(class_prototypes(*model, weights, {&retain, &forget}, 4), expected, 1e-6);
   // A class in both sets is one mean over all its samples.
   const Dataset some = forget.take({0, 1, 2});
+  int64_t asked = 0;
+  expect_error(Code::kCancelled, "prototypes", [&] {
+    class_prototypes(*model, weights, {&retain, &forget}, 4, [&] { return ++asked == 2; });
+  });
+  assert_int_equal(asked, 2);
   const at::Tensor both = class_prototypes(*model, weights, {&forget, &some});
   const Batch twice = forget.batch({0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2});
   expect_near(both[1], model->embed(weights, twice.images).mean(0), 1e-5);

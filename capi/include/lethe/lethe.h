@@ -42,7 +42,9 @@
  * after `size` bytes. Tensors are row-major; images are N,C,H,W; accuracies are in percent.
  *
  * Manners. Nothing is printed; no process-wide setting (random state, thread count, default dtype,
- * floating-point mode, locale, signal handler) is changed; no exception leaves.
+ * floating-point mode, locale, signal handler) is changed; no exception leaves. Before the process ends
+ * (exit(), the end of main), close or free engines and let calls return: what still computes then uses
+ * libraries that are being taken down. With a folder nothing is lost even so.
  */
 #ifndef LETHE_LETHE_H_
 #define LETHE_LETHE_H_
