@@ -14,6 +14,11 @@ packages=(
   libcmocka-dev abigail-tools zstd                 # tests
   python3-venv ca-certificates                     # to fetch LibTorch
   dataset-fashion-mnist                            # the quickstart's images
+  swig golang-go                                   # bindings: Go
+  openjdk-17-jdk-headless                          # Java
+  maven junit5 libmaven-compiler-plugin-java libmaven-resources-plugin-java libmaven-jar-plugin-java
+  mono-mcs mono-runtime                            # C#
+  chromium-headless-shell                          # the test of erasure-desk's page
 )
 [ "${1:-}" = --fuzz ] && packages+=(clang-14 clang libclang-rt-14-dev)
 torch=2.11.0

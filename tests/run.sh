@@ -10,17 +10,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 build=build
 options=() targets=() suites=()
+own_code=(-Dexamples=false -Djava=disabled -Dcsharp=disabled -Dgo=disabled)
 case ${1:-} in
   '') ;;
   --sanitize)
     build=build-asan
-    options=(-Db_sanitize=address,undefined -Dexamples=false)
+    options=(-Db_sanitize=address,undefined "${own_code[@]}")
     # What libraries keep until the process ends is not ours to report.
     export ASAN_OPTIONS=detect_odr_violation=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     ;;
   --threads)
     build=build-tsan
-    options=(-Db_sanitize=thread -Dexamples=false)
+    options=(-Db_sanitize=thread "${own_code[@]}")
     suites=(serving engine jobs durable live_model adapter_life)
     targets=("${suites[@]/#/tests/test_}")
     export LETHE_SERVING_SECONDS=60 OMP_NUM_THREADS=1  # LibTorch's own threads are not instrumented

@@ -1,0 +1,176 @@
+package lethe
+
+import (
+	"runtime"
+
+	"lethe/internal/native"
+)
+
+// Dataset is labelled images in memory. It does not change.
+type Dataset struct {
+	handle
+	size int
+}
+
+// newDataset takes a dataset that the library made.
+func newDataset(object uintptr) *Dataset {
+	d := &Dataset{size: int(native.Dataset_size(object))}
+	d.own("Dataset", object, native.Dataset_free)
+	runtime.SetFinalizer(d, func(d *Dataset) { d.close() })
+	return d
+}
+
+// datasetFrom is the dataset that a call on another object hands over.
+func datasetFrom(h *handle, f func(object uintptr, out *uintptr) native.Status) (*Dataset, error) {
+	var object uintptr
+	if err := h.call(func(from uintptr) native.Status { return f(from, &object) }); err != nil {
+		return nil, err
+	}
+	return newDataset(object), nil
+}
+
+// DatasetFromFloats makes a dataset from arrays, which are copied: images as many values as shape
+// says, finite, in the scale that "mean" and "std" of the transform expect (0..1 without them), and
+// one label in 0..classCount-1 an image.
+//
+// The transform (empty: none) is JSON: {"resize":256, "center_crop":224, "pad":0, "channels":3,
+// "mean":[..], "std":[..]}; steps run in this order, absent ones are skipped. Geometry steps need
+// [DatasetFromBytes].
+//
+// [ErrInvalidArgument]: a wrong shape, a label out of range, NaN or infinity (the message names the
+// sample).
+func DatasetFromFloats(r *Runtime, images []float32, shape Shape, labels []int64, classCount int,
+	transformJSON string) (*Dataset, error) {
+	dims, transform, err := datasetArguments(len(images), shape, labels, transformJSON)
+	if err != nil {
+		return nil, err
+	}
+	return datasetFrom(r.ref(), func(object uintptr, out *uintptr) native.Status {
+		return native.Dataset_from_floats(object, images, dims, labels, int64(classCount), transform, out)
+	})
+}
+
+// DatasetFromBytes is [DatasetFromFloats] of values 0..255, which are scaled to 0..1 before mean
+// and std; see also [ImagePixels].
+func DatasetFromBytes(r *Runtime, images []byte, shape Shape, labels []int64, classCount int,
+	transformJSON string) (*Dataset, error) {
+	dims, transform, err := datasetArguments(len(images), shape, labels, transformJSON)
+	if err != nil {
+		return nil, err
+	}
+	return datasetFrom(r.ref(), func(object uintptr, out *uintptr) native.Status {
+		return native.Dataset_from_bytes(object, images, dims, labels, int64(classCount), transform, out)
+	})
+}
+
+func datasetArguments(count int, shape Shape, labels []int64, transformJSON string) (
+	dims []int64, transform string, err error) {
+	if dims, err = shape.dims(count); err != nil {
+		return nil, "", err
+	}
+	if len(labels) != shape[0] {
+		return nil, "", invalid("there are %d labels for %d images", len(labels), shape[0])
+	}
+	transform, err = optionalText("transformJSON", transformJSON)
+	return dims, transform, err
+}
+
+// DatasetFromIDX reads an IDX pair (MNIST, Fashion-MNIST), plain or gzip-compressed. ClassCount 0:
+// the largest label + 1. Transform as of [DatasetFromFloats]. [ErrNotFound], [ErrIO], [ErrCorrupt]
+// (bad magic, truncated, counts differ), [ErrLimitExceeded].
+func DatasetFromIDX(r *Runtime, imagesPath, labelsPath string, classCount int,
+	transformJSON string) (*Dataset, error) {
+	images, err := text("imagesPath", imagesPath)
+	if err != nil {
+		return nil, err
+	}
+	labels, err := text("labelsPath", labelsPath)
+	if err != nil {
+		return nil, err
+	}
+	transform, err := optionalText("transformJSON", transformJSON)
+	if err != nil {
+		return nil, err
+	}
+	return datasetFrom(r.ref(), func(object uintptr, out *uintptr) native.Status {
+		return native.Dataset_from_idx(object, images, labels, int64(classCount), transform, out)
+	})
+}
+
+// DatasetFromImageFolder reads a folder with one sub-folder a class, numbered in lexicographic
+// order: .jpg, .jpeg, .png, .ppm, .pgm. All images must have one size and channel count after the
+// transform. [ErrNotFound]: no folder, no class, no image. [ErrCorrupt]: an image that cannot be
+// decoded; the message names it.
+func DatasetFromImageFolder(r *Runtime, path, transformJSON string) (*Dataset, error) {
+	folder, err := text("path", path)
+	if err != nil {
+		return nil, err
+	}
+	transform, err := optionalText("transformJSON", transformJSON)
+	if err != nil {
+		return nil, err
+	}
+	return datasetFrom(r.ref(), func(object uintptr, out *uintptr) native.Status {
+		return native.Dataset_from_image_folder(object, folder, transform, out)
+	})
+}
+
+// Close frees the dataset. Jobs that use it keep what they need. It returns nil.
+func (d *Dataset) Close() error {
+	d.close()
+	return nil
+}
+
+// Size returns the number of samples, also after Close.
+func (d *Dataset) Size() int { return d.size }
+
+// Select returns a part of the dataset; pixels are shared, not copied. Values are class ids or
+// positions as what says; none are allowed with DropClasses (nothing dropped). FewShot > 0 then
+// keeps that many random samples of each class, by seed. [ErrNotFound]: a class that the dataset
+// does not know.
+func (d *Dataset) Select(what Selection, values []int64, fewShot int,
+	seed int64) (*Dataset, error) {
+	if len(values) == 0 && what != DropClasses {
+		return nil, invalid("values is empty")
+	}
+	return datasetFrom(&d.handle, func(object uintptr, out *uintptr) native.Status {
+		return native.Dataset_select(object, int32(what), values, int64(fewShot), seed, out)
+	})
+}
+
+// Split returns two disjoint parts; the second has fraction (0..1) of each class, rounded. Equal
+// seeds give equal parts.
+func (d *Dataset) Split(fraction float64, seed int64) (first, second *Dataset, err error) {
+	var one, other uintptr
+	err = d.call(func(object uintptr) native.Status {
+		return native.Dataset_split(object, fraction, seed, &one, &other)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return newDataset(one), newDataset(other), nil
+}
+
+// Sample returns a sample as the model will see it, row-major C,H,W, and its label. [ErrNotFound]:
+// outside 0..Size-1.
+func (d *Dataset) Sample(index int) (image []float32, label int64, err error) {
+	var buffer uintptr
+	err = d.call(func(object uintptr) native.Status {
+		return native.Dataset_sample(object, int64(index), &buffer, &label)
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return floatsOf(buffer), label, nil
+}
+
+// InfoJSON tells size, classes, names, samples per class, image shape, transform, content digest.
+func (d *Dataset) InfoJSON() (string, error) { return d.textFrom(native.Dataset_info_json) }
+
+// ref is nil of nil: sets may be left out.
+func (d *Dataset) ref() *handle {
+	if d == nil {
+		return nil
+	}
+	return &d.handle
+}

@@ -1,0 +1,6 @@
+package lethe
+
+// For the tests.
+var Fits = fits
+
+const BuiltFor = builtFor

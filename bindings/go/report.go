@@ -1,0 +1,62 @@
+package lethe
+
+import (
+	"runtime"
+
+	"lethe/internal/native"
+)
+
+// Report is the named figures of a finished task or an evaluation. It does not change.
+type Report struct{ handle }
+
+func newReport(object uintptr) *Report {
+	r := new(Report)
+	r.own("Report", object, native.Report_free)
+	runtime.SetFinalizer(r, func(r *Report) { r.close() })
+	return r
+}
+
+// Close frees the report. It returns nil.
+func (r *Report) Close() error {
+	r.close()
+	return nil
+}
+
+// JSON returns the whole report.
+func (r *Report) JSON() (string, error) { return r.textFrom(native.Report_json) }
+
+// Metrics returns all figures by name; fmt and encoding/json put them in the order of names.
+func (r *Report) Metrics() (map[string]float64, error) {
+	metrics := map[string]float64{}
+	err := r.call(func(report uintptr) native.Status {
+		for i := int32(0); i < native.Report_metric_count(report); i++ {
+			name, value := native.Report_metric_name(report, i), 0.0
+			if answer := native.Report_metric(report, name+"\x00", &value); answer.Code < 0 {
+				return answer
+			}
+			metrics[name] = value
+		}
+		return native.Status{}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return metrics, nil
+}
+
+// Metric returns one figure. After a forget task: acc_f, acc_r, acc_o, acc_f_before, acc_r_before
+// (the base's on the same classes), acc_f_start, acc_r_start (this task's start), h, h_start, acc_m
+// (retained classes without training samples), groups_kept, groups_total, steps, seconds. After an
+// evaluation see [Model.Evaluate]. [ErrNotFound]: there is no such figure; it is never silently 0
+// or NaN.
+func (r *Report) Metric(name string) (float64, error) {
+	figure, err := text("name", name)
+	if err != nil {
+		return 0, err
+	}
+	value := 0.0
+	err = r.call(func(report uintptr) native.Status {
+		return native.Report_metric(report, figure, &value)
+	})
+	return value, err
+}

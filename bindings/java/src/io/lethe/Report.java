@@ -1,0 +1,66 @@
+package io.lethe;
+
+import java.util.Collections;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/** Named figures of a finished task or an evaluation; accuracies in percent. Immutable. */
+public final class Report extends Handle {
+
+  Report(long address) {
+    super(address, Native::report_free);
+  }
+
+  /**
+   * The whole report.
+   *
+   * @return JSON
+   */
+  public String json() {
+    try (Pointer self = use()) {
+      return Buffers.text(out -> Native.report_json(self.address, out));
+    }
+  }
+
+  /**
+   * A figure. After a forget task: acc_f, acc_r, acc_o, acc_f_before, acc_r_before (the base's on
+   * the same classes), acc_f_start, acc_r_start (this task's start), h, h_start, acc_m (retained
+   * classes without training samples), groups_kept, groups_total, steps, seconds. After an
+   * evaluation: acc, acc_f, acc_r, acc_o, acc_class.N, samples, seconds.
+   *
+   * @param name of the figure
+   * @return its value
+   * @throws LetheException {@link Status#NOT_FOUND}: there is no such figure; it is never silently
+   *     0
+   */
+  public double metric(String name) {
+    Check.present(name, "name");
+    double[] value = new double[1];
+    try (Pointer self = use()) {
+      Native.report_metric(self.address, name, value);
+    }
+    return value[0];
+  }
+
+  /**
+   * All figures, sorted by name.
+   *
+   * @return an unmodifiable map
+   */
+  public SortedMap<String, Double> metrics() {
+    try (Pointer self = use()) {
+      return metricsOf(self.address);
+    }
+  }
+
+  static SortedMap<String, Double> metricsOf(long address) {
+    SortedMap<String, Double> metrics = new TreeMap<>();
+    double[] value = new double[1];
+    for (int i = 0; i < Native.report_metric_count(address); ++i) {
+      String name = Native.report_metric_name(address, i);
+      Native.report_metric(address, name, value);
+      metrics.put(name, value[0]);
+    }
+    return Collections.unmodifiableSortedMap(metrics);
+  }
+}
