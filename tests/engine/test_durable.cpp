@@ -98,9 +98,12 @@ void a_running_task_goes_on_from_its_checkpoint(void**) {
     const auto job = engine.enqueue(small_request("a", {1}, 30));
     engine.enqueue(small_request("b", {2}, 30));
     {
-      std::unique_lock lock(mutex);
+      const std::lock_guard lock(mutex);
       held = job;
-      engine.resume();
+    }
+    engine.resume();  // not under the lock: the queue asks for the time under its own
+    {
+      std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return is_held; });
       assert_false(engine.close(std::chrono::milliseconds(0)));
       go_on = true;
