@@ -101,14 +101,17 @@ void a_running_task_goes_on_from_its_checkpoint(void**) {
       const std::lock_guard lock(mutex);
       held = job;
     }
-    engine.resume();  // not under the lock: the queue asks for the time under its own
+    engine.resume();  // like close(), not under the lock: the queue asks for the time under its own
     {
       std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return is_held; });
-      assert_false(engine.close(std::chrono::milliseconds(0)));
-      go_on = true;
-      changed.notify_all();
     }
+    assert_false(engine.close(std::chrono::milliseconds(0)));
+    {
+      const std::lock_guard lock(mutex);
+      go_on = true;
+    }
+    changed.notify_all();
     assert_true(engine.close(kLong));
     assert_int_equal(static_cast<int>(job->status().state), static_cast<int>(JobState::kQueued));
     expect_error(Code::kState, "goes on when the folder is opened", [&] { job->wait(kLong); });
