@@ -5,10 +5,13 @@
 
 Each binding writes its enumerations and option classes from this, so that a field, a constant or its
 documentation is written once, in lethe.h.
+
+Usage: abi.py ROOT      (names what lethe.h leaves without a comment, and then fails)
 """
 import dataclasses
 import pathlib
 import re
+import sys
 
 
 @dataclasses.dataclass
@@ -142,3 +145,14 @@ def load(root):
     version = ".".join(re.findall(r"#define LETHE_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", text))
     abi = int(re.search(r"#define LETHE_ABI_VERSION (0x[0-9a-f]+)", text)[1], 16)
     return Abi(version, abi, functions, structs, enumerations)
+
+
+def undocumented(abi):
+    named = [c for e in abi.enumerations for c in e.constants] + abi.structs + abi.functions
+    names = [each.name for each in named if not each.doc]
+    return names + [f"{s.name}.{f.name}" for s in abi.structs for f in s.fields if not f.doc]
+
+
+if __name__ == "__main__":
+    missing = undocumented(load(sys.argv[1]))
+    sys.exit("\n".join(f"lethe.h says nothing of {name}" for name in missing) or 0)

@@ -59,13 +59,6 @@ LETHE_FIRST(lethe_task_options::lethe_task_options)
 %rename("$ignore", %$isenumitem) "";
 %rename("$ignore", %$isconstant, regextarget=1) "^LETHE_";
 
-/* Settings are born zeroed; the defaults depend on method and head. */
-%extend lethe_forget_config {
-  lethe_status fill(int32_t method, int32_t head) {
-    return lethe_forget_config_init(self, sizeof *self, method, head);
-  }
-}
-
 /* ------------------------------------------------------------------------------------ status
  * A failure's sentence belongs to the thread's last call, so it is told to C# before the call
  * returns. The name matters: after a function named like this SWIG looks for what is pending. */

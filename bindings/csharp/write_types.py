@@ -31,22 +31,6 @@ ENUMERATIONS = {  # prefix of the constants, what the type is
     "event_kind": ("LETHE_EVENT_", "What an event tells."),
     "fast": ("LETHE_FAST_", "Savings of the training step; all are exact up to float32 rounding."),
 }
-CONSTANTS = {  # where lethe.h says nothing
-    "LETHE_OK": "success", "LETHE_E_OUT_OF_MEMORY": "no memory for it",
-    "LETHE_LOG_DEBUG": "for those who look for a defect", "LETHE_LOG_INFO": "what happens",
-    "LETHE_LOG_WARNING": "something is not as it should be", "LETHE_LOG_ERROR": "something failed",
-    "LETHE_U8": "unsigned bytes", "LETHE_I64": "64-bit integers", "LETHE_F32": "32-bit floats",
-    "LETHE_F16": "16-bit floats", "LETHE_BF16": "16-bit floats with the range of 32-bit ones",
-    "LETHE_GS_LORA": "GS-LoRA (arXiv 2403.11530)",
-    "LETHE_GS_LORA_PP": "GS-LoRA++ (arXiv 2501.09705)",
-    "LETHE_HEAD_LINEAR": "a linear layer", "LETHE_HEAD_COSFACE": "CosFace",
-    "LETHE_HEAD_ARCFACE": "ArcFace", "LETHE_FAST_FUSED_ATTENTION": "attention as one operation",
-    "LETHE_FAST_ALL": "all of them", "LETHE_JOB_QUEUED": "it waits for its turn",
-    "LETHE_JOB_RUNNING": "it trains", "LETHE_JOB_COMMITTING": "its result is being made durable",
-    "LETHE_JOB_SUCCEEDED": "it ended, and the model has its adapter or new weights",
-    "LETHE_JOB_FAILED": "it ended; its error says why",
-    "LETHE_JOB_CANCELLED": "it was cancelled; the model is untouched",
-}
 OPTIONS = {  # filled by the library's init functions
     "limits": "Limits for reading files from outside; 0 keeps a default.",
     "export_options": "How weights and adapters are written.",
@@ -79,10 +63,6 @@ FIELDS = {  # type and name in C#, doc (None: lethe.h's); None: left out
     ("evaluate_options", "past_class_count"): None,
     ("forget_config", "fast"):
         ("Fast", "Fast", "Sum of savings; default <see cref=\"Lethe.Fast.All\"/>."),
-    ("forget_config", "method"): ("Method", "Method", "The method of forgetting."),
-    ("forget_config", "grouping"):
-        ("Grouping", "Grouping", "Which LoRA matrices are kept or dropped together."),
-    ("forget_config", "lora_init"): ("LoraInit", "LoraInit", "How the LoRA matrices begin."),
     ("task_options", "deadline_ms"): ("DateTimeOffset?", "Deadline", "A task that has not ended by "
         "then fails with <see cref=\"Status.LimitExceeded\"/>. Null (default): none."),
     ("tensor_info", "ndim"): None,
@@ -90,13 +70,8 @@ FIELDS = {  # type and name in C#, doc (None: lethe.h's); None: left out
     ("tensor_info", "name"): ("string", "Name", "Its name."),
     ("progress", "seconds"): ("double", "Seconds", "Seconds since the job started."),
     ("progress", "eta_seconds"): ("double", "EtaSeconds", "Estimated seconds left."),
-    ("progress", "groups_total"): ("int", "GroupsTotal", "All groups."),
-    ("event", "kind"): ("EventKind", "Kind", "What the event tells."),
-    ("event", "job_id"): ("long", "JobId", "The job: see <see cref=\"Job.Id\"/>."),
-    ("event", "state"): ("JobState", "State", "The state of the job."),
-    ("event", "progress"): ("Progress", "Progress", "Its figures."),
-    ("job_status_info", "state"): ("JobState", "State", "Its state."),
-    ("job_status_info", "progress"): ("Progress", "Progress", "Its figures."),
+    ("event", "progress"): ("Progress", "Progress", None),
+    ("job_status_info", "progress"): ("Progress", "Progress", None),
 }
 MEMBERS = {  # what C# says where lethe.h names a function
     "lethe_engine_create": "Engine", "lethe_engine_pause": "Engine.Pause",
@@ -162,7 +137,7 @@ def enumerations(header, docs):
         if flags:
             out += summary("None of them.", 8) + "        None = 0,\n"
         for value in enumeration.constants:
-            out += summary(docs.text(value.doc or CONSTANTS[value.name]), 8)
+            out += summary(docs.text(value.doc), 8)
             out += f"        {constant(key, value.name)} = {value.value},\n"
         out += "    }\n\n"
     out += ("    internal static class Built\n    {\n"

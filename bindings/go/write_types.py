@@ -57,11 +57,6 @@ STRUCTS = {
 MADE = ["limits", "export_options", "forget_config", "pretrain_config", "task_options"]
 ZERO_IS_DEFAULT = {"limits", "export_options", "task_options"}
 READ = ["progress", "event", "job_status_info"]
-# Of fields that lethe.h leaves without a comment.
-FIELDS = {"method": "GSLoRAPP or GSLoRA", "grouping": "default GroupBlock",
-          "lora_init": "default InitReference", "groups_total": "groups of the model",
-          "kind": "EventState or EventProgress", "job_id": "1, 2, 3 ... within its engine",
-          "state": "where the job stood", "progress": "its figures"}
 TYPES = {"int32_t": "int32", "int64_t": "int64", "double": "float64", "size_t": "int"}
 BOOLEANS = {"paused", "margin", "base", "flip"}
 # Fields that Go says otherwise: type, comment (None: that of lethe.h).
@@ -187,7 +182,7 @@ def field_of(struct, field, words, enumerations):
     key = (struct.name, field.name)
     if key in SPECIAL:
         return SPECIAL[key] and (*SPECIAL[key],)
-    doc = words(field.doc or FIELDS[field.name])
+    doc = words(field.doc)
     if field.name in BOOLEANS:
         doc = re.sub(r"^1: ", "", doc).replace("default 0", "default false")
         return camel(field.name), "bool", doc

@@ -28,34 +28,7 @@ ENUMS = {
     "job_state": ("LETHE_JOB_", "Where a job stands."),
     "event_kind": ("LETHE_EVENT_", "What an event tells."),
 }
-DOCS = {  # where lethe.h lets the name speak
-    "LETHE_OK": "success", "LETHE_E_OUT_OF_MEMORY": "there is not enough memory",
-    "LETHE_LOG_DEBUG": "for those who look for a defect", "LETHE_LOG_INFO": "the course of things",
-    "LETHE_LOG_WARNING": "something to look at", "LETHE_LOG_ERROR": "something failed",
-    "LETHE_U8": "8-bit integers without sign", "LETHE_I64": "64-bit integers",
-    "LETHE_F32": "float32", "LETHE_F16": "float16", "LETHE_BF16": "bfloat16",
-    "LETHE_GS_LORA": "GS-LoRA (arXiv 2403.11530)",
-    "LETHE_GS_LORA_PP": "GS-LoRA++, with prototypes (arXiv 2501.09705)",
-    "LETHE_HEAD_LINEAR": "a linear layer", "LETHE_HEAD_COSFACE": "CosFace, a cosine margin",
-    "LETHE_HEAD_ARCFACE": "ArcFace, an angular margin",
-    "LETHE_JOB_QUEUED": "it waits for its turn", "LETHE_JOB_RUNNING": "it trains",
-    "LETHE_JOB_COMMITTING": "its adapter is being put on the model",
-    "LETHE_JOB_SUCCEEDED": "its adapter is on the model",
-    "LETHE_JOB_FAILED": "it failed; the model is untouched",
-    "LETHE_JOB_CANCELLED": "it was cancelled; the model is untouched",
-    "LETHE_FAST_FUSED_ATTENTION": "attention as one kernel", "LETHE_FAST_ALL": "all of them",
-    "method": "how the task forgets", "grouping": "what becomes zero together",
-    "lora_init": "how new LoRA matrices begin", "kind": "what the event tells",
-    "job_id": "the job: 1, 2, 3 ... within its engine", "state": "the job's state",
-    "progress": "the job's figures", "groups_total": "all groups",
-    "shape": "sizes, outermost first",
-    "export_options": "How weights and adapters are written.",
-    "engine_options": "How an engine works and where it keeps what it accepted.",
-    "evaluate_options": "What an evaluation measures, and how.",
-    "event": "Something that happened to a job of an engine.",
-    "job_status_info": "Where a job stands now.", "tensor_info": "Name and shape of a base tensor.",
-    "name": "the tensor's name",
-}
+TENSOR_NAME = "the tensor's name"  # lethe.h tells how long C may keep it
 OPTIONS = ["limits", "export_options", "forget_config", "pretrain_config", "task_options",
            "engine_options", "evaluate_options"]
 WITHOUT_STRUCT = {"engine_options", "evaluate_options"}  # cross as arguments, see lethe.i
@@ -128,7 +101,7 @@ class Writer:
         return text + (f" Since ABI {since[1]}." if since else "")
 
     def doc_of(self, field, struct):
-        return self.say(field.doc or DOCS[field.name], (struct.name, field.name) in BOOLEANS)
+        return self.say(field.doc, (struct.name, field.name) in BOOLEANS)
 
     @staticmethod
     def comment(indent, *lines):
@@ -152,7 +125,7 @@ class Writer:
         public = "public " if enum.name == "status" else ""
         text = self.comment("", ENUMS[enum.name][1]) + f"public enum {name} {{\n"
         for constant in enum.constants:
-            text += self.comment("  ", self.say(constant.doc or DOCS[constant.name]))
+            text += self.comment("  ", self.say(constant.doc))
             text += f"  {self.short(enum, constant)}({constant.value}),\n"
         text += self.comment("  ", "A value of a newer library: this package has no name for it.")
         text += "  UNKNOWN(Integer.MIN_VALUE);\n\n  final int value;\n\n"
@@ -181,7 +154,7 @@ class Writer:
             text = self.comment("", self.say(enum.doc), "Their sum is {@link ForgetConfig#fast()}.")
             text += "public final class Fast {\n"
             for constant in enum.constants:
-                text += self.comment("  ", self.say(constant.doc or DOCS[constant.name]))
+                text += self.comment("  ", self.say(constant.doc))
                 text += f"  public static final int {self.short(enum, constant)} = " \
                         f"{constant.value};\n\n"
             text += "  private Fast() {}\n}\n"
@@ -245,7 +218,7 @@ class Writer:
         fields = [(f, self.type_of(struct, f)) for f in struct.fields if f.type != "size_t"]
         text = "import java.nio.file.Path;\n" if struct.name == "engine_options" else ""
         text += "import java.util.Arrays;\n\n"
-        paragraphs = [self.say(struct.doc or DOCS[struct.name])]
+        paragraphs = [self.say(struct.doc)]
         if bare:
             paragraphs.append("What is not set reads as 0, false, NaN or null, and the library "
                               "takes its own default.")
@@ -357,10 +330,10 @@ class Writer:
             kinds.update(name="String", shape="List<Long>")
         tags = []
         for field in fields:
-            doc = DOCS["name"] if field.name == "name" else field.doc or DOCS[field.name]
+            doc = TENSOR_NAME if field.name == "name" else field.doc
             tags.append(f"@param {camel(field.name)} {self.say(doc)[0].lower()}{self.say(doc)[1:]}")
         text = "import java.util.List;\n\n" if struct.name == "tensor_info" else ""
-        text += self.comment("", self.say(struct.doc or DOCS[struct.name]), *tags)
+        text += self.comment("", self.say(struct.doc), *tags)
         listed = ",\n    ".join(f"{kinds[f.name]} {camel(f.name)}" for f in fields)
         text += f"public record {name}(\n    {listed}) {{\n"
         if struct.name != "tensor_info":

@@ -10,6 +10,7 @@ for each in "$header" "$include/lethe/lethe_api.h"; do
   "${CXX:-c++}" -x c++ -std=c++17 $strict "$each"
 done
 python3 "$1/capi/api_table.py" --check
+python3 "$1/bindings/abi.py" "$1"
 
 awk '
   /^\/\*\*/ { comment = "" }

@@ -14,7 +14,7 @@ namespace Lethe
             Library.Ensure();
             using (var native = new NativeForgetConfig())
             {
-                native.fill((int)method, (int)head);
+                Native.forget_config_init(native, (int)method, (int)head);
                 Read(native);
             }
         }

@@ -80,12 +80,12 @@ extern "C" {
 
 typedef int32_t lethe_status;
 enum {
-  LETHE_OK = 0,
+  LETHE_OK = 0,      /**< success */
   LETHE_TIMEOUT = 1, /**< the time given is over; ask again */
   LETHE_END = 2,     /**< nothing more will come */
 
   LETHE_E_INVALID_ARGUMENT = -1, /**< a value is wrong; the message names it and what is allowed */
-  LETHE_E_OUT_OF_MEMORY = -2,
+  LETHE_E_OUT_OF_MEMORY = -2,  /**< there is not enough memory for the call */
   LETHE_E_IO = -3,             /**< reading or writing failed: disk full, read-only, no permission */
   LETHE_E_NOT_FOUND = -4,      /**< a file, class, adapter or job of that name does not exist */
   LETHE_E_EXISTS = -5,         /**< that request id is taken by a different request */
@@ -180,7 +180,12 @@ LETHE_API lethe_status lethe_buffer_copy(const lethe_buffer* buffer, void* data,
 LETHE_API void lethe_buffer_free(lethe_buffer* buffer);
 
 typedef int32_t lethe_log_level;
-enum { LETHE_LOG_DEBUG = 1, LETHE_LOG_INFO = 2, LETHE_LOG_WARNING = 3, LETHE_LOG_ERROR = 4 };
+enum {
+  LETHE_LOG_DEBUG = 1,   /**< for those who look for a defect */
+  LETHE_LOG_INFO = 2,    /**< the course of things */
+  LETHE_LOG_WARNING = 3, /**< something to look at */
+  LETHE_LOG_ERROR = 4    /**< something failed */
+};
 
 /** Receives log lines: no newline, no image content, no home paths. Called from any thread of the
  *  runtime, one call at a time, never while a lock of Lethe is held that a Lethe call could need.
@@ -189,11 +194,12 @@ enum { LETHE_LOG_DEBUG = 1, LETHE_LOG_INFO = 2, LETHE_LOG_WARNING = 3, LETHE_LOG
 typedef void (*lethe_log_callback)(lethe_log_level level, const char* component,
                                    const char* message, void* user_data);
 
+/** What a runtime tells its host. */
 typedef struct lethe_runtime_options {
   uint32_t struct_size;
   lethe_log_level log_level;       /**< lines below it are not formed; default LETHE_LOG_WARNING */
   lethe_log_callback log_callback; /**< NULL (default): silence */
-  void* log_user_data;
+  void* log_user_data;             /**< handed to the callback */
   uint64_t reserved[8];
 } lethe_runtime_options;
 
@@ -329,10 +335,11 @@ LETHE_API lethe_status lethe_model_fingerprint(const lethe_model* model, uint8_t
  *  Example: `int32_t n = lethe_model_tensor_count(model);` */
 LETHE_API int32_t lethe_model_tensor_count(const lethe_model* model);
 
+/** Name and shape of a base tensor. */
 typedef struct lethe_tensor_info {
   uint32_t struct_size;
-  int32_t ndim;
-  int64_t shape[8];
+  int32_t ndim;     /**< 0..8 */
+  int64_t shape[8]; /**< sizes, outermost first; the first `ndim` count */
   const char* name; /**< borrowed until the model is freed */
   int64_t count;    /**< elements, all float32 */
 } lethe_tensor_info;
@@ -351,7 +358,13 @@ LETHE_API lethe_status lethe_model_tensor_read(const lethe_model* model, const c
                                                int32_t merged, float* data, size_t count);
 
 typedef int32_t lethe_dtype;
-enum { LETHE_U8 = 1, LETHE_I64 = 2, LETHE_F32 = 3, LETHE_F16 = 4, LETHE_BF16 = 5 };
+enum {
+  LETHE_U8 = 1,  /**< 8-bit integers without sign */
+  LETHE_I64 = 2, /**< 64-bit integers */
+  LETHE_F32 = 3, /**< float32 */
+  LETHE_F16 = 4, /**< float16 */
+  LETHE_BF16 = 5 /**< bfloat16 */
+};
 
 typedef int32_t lethe_naming;
 enum {
@@ -362,6 +375,7 @@ enum {
   LETHE_NAMES_HUGGING_FACE = 4 /**< vit only: transformers' ViTForImageClassification */
 };
 
+/** How weights and adapters are written. */
 typedef struct lethe_export_options {
   uint32_t struct_size;
   lethe_dtype dtype;     /**< LETHE_F32 (default) or LETHE_F16; of exported weights, not of adapters */
@@ -407,7 +421,7 @@ LETHE_API lethe_status lethe_model_seal(lethe_model* model);
 /** A tensor in the caller's memory. */
 typedef struct lethe_tensor_view {
   uint32_t struct_size; /**< sizeof(lethe_tensor_view) */
-  lethe_dtype dtype;
+  lethe_dtype dtype;           /**< of the elements */
   const void* data;            /**< CPU memory, aligned to the element size */
   size_t size;                 /**< bytes from the first to past the last element */
   int32_t ndim;                /**< 0..8 */
@@ -498,10 +512,17 @@ LETHE_API void lethe_dataset_free(lethe_dataset* dataset);
 /* ================================================================== 5. Settings of a forget task */
 
 typedef int32_t lethe_method;
-enum { LETHE_GS_LORA = 1, LETHE_GS_LORA_PP = 2 };
+enum {
+  LETHE_GS_LORA = 1,   /**< GS-LoRA (arXiv 2403.11530) */
+  LETHE_GS_LORA_PP = 2 /**< GS-LoRA++, with prototypes (arXiv 2501.09705) */
+};
 
 typedef int32_t lethe_head;
-enum { LETHE_HEAD_LINEAR = 1, LETHE_HEAD_COSFACE = 2, LETHE_HEAD_ARCFACE = 3 };
+enum {
+  LETHE_HEAD_LINEAR = 1,  /**< a linear layer */
+  LETHE_HEAD_COSFACE = 2, /**< CosFace, a cosine margin */
+  LETHE_HEAD_ARCFACE = 3  /**< ArcFace, an angular margin */
+};
 
 typedef int32_t lethe_grouping;
 enum {
@@ -535,9 +556,9 @@ enum {
   LETHE_FAST_ONE_PASS = 1,      /**< forget and retain batch in one forward pass */
   LETHE_FAST_CLASS_TOKEN = 2,   /**< last block for the class token only */
   LETHE_FAST_PREFIX_CACHE = 4,  /**< what lies before the first LoRA layer is computed once */
-  LETHE_FAST_FUSED_ATTENTION = 8,
+  LETHE_FAST_FUSED_ATTENTION = 8, /**< attention as one kernel */
   LETHE_FAST_FOLDED_LORA = 16,  /**< one product with W + s B A instead of three */
-  LETHE_FAST_ALL = 31
+  LETHE_FAST_ALL = 31             /**< all of them */
 };
 
 /** Everything a forget task can be told. Formulas: L = L_retain + forget_weight * L_forget
@@ -545,11 +566,11 @@ enum {
  *  src/forgetting/losses.h). */
 typedef struct lethe_forget_config {
   uint32_t struct_size;
-  lethe_method method;
+  lethe_method method;   /**< how the task forgets */
   int32_t rank;          /**< r of A [r,in] and B [out,r]; 1..256, default 8 */
-  lethe_grouping grouping;
+  lethe_grouping grouping; /**< what is kept or zeroed together; default LETHE_GROUP_BLOCK */
   double lora_alpha;     /**< effective scale is lora_alpha / rank; default 1 */
-  lethe_lora_init lora_init;
+  lethe_lora_init lora_init; /**< how the matrices begin; default LETHE_INIT_REFERENCE */
   int32_t epochs;        /**< passes over the retain samples; default 100 */
   int32_t warmup_epochs; /**< default 0 */
   int32_t forget_batch;  /**< default 48 */
@@ -643,6 +664,7 @@ LETHE_API lethe_status lethe_pretrain_config_init(lethe_pretrain_config* config,
 
 /* ================================================================== 6. Engine and jobs */
 
+/** How an engine works and where it keeps what it accepted. */
 typedef struct lethe_engine_options {
   uint32_t struct_size;
   int32_t threads;        /**< compute threads of a task; 0 (default): all processors */
@@ -749,15 +771,15 @@ LETHE_API lethe_status lethe_engine_enqueue_pretraining(lethe_engine* engine,
 
 typedef int32_t lethe_job_state;
 enum {
-  LETHE_JOB_QUEUED = 1,
+  LETHE_JOB_QUEUED = 1,        /**< waits for its turn */
   LETHE_JOB_AWAITING_DATA = 2, /**< since 1.1: after a restart, files of its data sets are gone or were
                                     changed: lethe_engine_bind_dataset, or put them back and reopen */
-  LETHE_JOB_RUNNING = 3,
-  LETHE_JOB_COMMITTING = 4,
-  LETHE_JOB_SUCCEEDED = 5,
+  LETHE_JOB_RUNNING = 3,    /**< trains */
+  LETHE_JOB_COMMITTING = 4, /**< its adapter or weights are being put on the model */
+  LETHE_JOB_SUCCEEDED = 5,  /**< the model has its adapter or new weights */
   LETHE_JOB_REJECTED = 6, /**< the quality gate was not met; the model is untouched */
-  LETHE_JOB_FAILED = 7,
-  LETHE_JOB_CANCELLED = 8
+  LETHE_JOB_FAILED = 7,   /**< see its error; the model is untouched */
+  LETHE_JOB_CANCELLED = 8 /**< the model is untouched */
 };
 
 typedef int32_t lethe_event_kind;
@@ -780,16 +802,17 @@ typedef struct lethe_progress {
   double seconds;        /**< since the job started */
   double eta_seconds;    /**< estimated time left */
   int32_t groups_live;   /**< groups that are not zero */
-  int32_t groups_total;
+  int32_t groups_total;  /**< all groups */
 } lethe_progress;
 
+/** A change of a job's state, or figures of a running job. */
 typedef struct lethe_event {
   uint32_t struct_size;
-  lethe_event_kind kind;
-  int64_t job_id;
-  lethe_job_state state;
+  lethe_event_kind kind;   /**< what the event tells */
+  int64_t job_id;          /**< 1, 2, 3 ... within its engine */
+  lethe_job_state state;   /**< of the job at that moment */
   int32_t reserved0;
-  lethe_progress progress;
+  lethe_progress progress; /**< of the job at that moment */
 } lethe_event;
 
 /** Takes the next event, waiting up to `timeout_ms` (0: not at all, negative: for ever). Any number of
@@ -851,13 +874,14 @@ LETHE_API lethe_status lethe_engine_close(lethe_engine* engine, int64_t timeout_
  *  Example: `lethe_engine_free(engine);` */
 LETHE_API void lethe_engine_free(lethe_engine* engine);
 
+/** Where a job stood when it was asked. */
 typedef struct lethe_job_status_info {
   uint32_t struct_size;
-  lethe_job_state state;
+  lethe_job_state state;  /**< where it stands */
   int64_t job_id;         /**< 1, 2, 3 ... within its engine */
   lethe_status error;     /**< why a job failed, was rejected or cancelled; LETHE_OK otherwise */
   int32_t reserved0;
-  lethe_progress progress;
+  lethe_progress progress; /**< its figures */
 } lethe_job_status_info;
 
 /** Where a job stands now. [any-thread] [fast]
@@ -923,6 +947,7 @@ LETHE_API lethe_status lethe_model_predict_dataset(const lethe_model* model,
                                                    const lethe_dataset* dataset, int32_t threads,
                                                    lethe_buffer** out_logits);
 
+/** What an evaluation measures, and how. */
 typedef struct lethe_evaluate_options {
   uint32_t struct_size;
   int32_t threads;  /**< 0 (default): all processors */
@@ -931,10 +956,10 @@ typedef struct lethe_evaluate_options {
   int32_t base;     /**< 1: the base alone, without adapters; default 0 */
   int32_t reserved0;
   const int64_t* forget_classes; /**< of Acc_f; NULL: those of the last enabled adapter */
-  size_t forget_class_count;
+  size_t forget_class_count;     /**< of forget_classes */
   const int64_t* past_classes;   /**< of Acc_o; NULL: those of the earlier enabled adapters, and those
                                       forgotten in the base (see lethe_model_merge) */
-  size_t past_class_count;
+  size_t past_class_count;       /**< of past_classes */
   uint64_t reserved[8];
 } lethe_evaluate_options;
 
