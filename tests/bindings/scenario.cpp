@@ -10,41 +10,21 @@
 #include <functional>
 #include <iostream>
 #include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "cli/handles.h"
+
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;  // the keys' order counts
 
-/// A call of the library that failed: what the command `fail` expects.
-struct Failure {
-  lethe_status status;
-  std::string message;
-};
-
-void check(lethe_status status) {
-  if (status < 0) throw Failure{status, lethe_last_error()};
-}
-
-template <typename T, void (*free)(T*)>
-struct Free {
-  void operator()(T* handle) const { free(handle); }
-};
-template <typename T, void (*free)(T*)>
-using Handle = std::unique_ptr<T, Free<T, free>>;
-using Runtime = Handle<lethe_runtime, lethe_runtime_free>;
-using Model = Handle<lethe_model, lethe_model_free>;
-using Dataset = Handle<lethe_dataset, lethe_dataset_free>;
-using Engine = Handle<lethe_engine, lethe_engine_free>;
-using Job = Handle<lethe_job, lethe_job_free>;
-using Adapter = Handle<lethe_adapter, lethe_adapter_free>;
-using Report = Handle<lethe_report, lethe_report_free>;
-using Buffer = Handle<lethe_buffer, lethe_buffer_free>;
+using cli::Adapter, cli::Buffer, cli::Dataset, cli::Engine, cli::Job, cli::Model, cli::Report,
+    cli::Runtime;
+using cli::check, cli::Failure;
 
 /// What `make(&raw)` hands over.
 template <typename H, typename Make>
@@ -102,7 +82,7 @@ class Runner {
         perform({words.begin() + 1, words.end()});
       } catch (const Failure& failure) {
         result["error"] = lethe_status_name(failure.status);
-        result["message"] = failure.message;
+        result["message"] = failure.what();
       }
       if (!result.contains("error")) throw std::runtime_error("the command did not fail");
     } else {
@@ -343,7 +323,7 @@ int main(int count, char** arguments) {
       if (!words.empty() && words[0][0] != '#') runner.run(number, words);
     }
   } catch (const Failure& failure) {
-    std::cerr << arguments[1] << ':' << number << ": " << failure.message << '\n';
+    std::cerr << arguments[1] << ':' << number << ": " << failure.what() << '\n';
     return 1;
   } catch (const std::exception& error) {
     std::cerr << arguments[1] << ':' << number << ": " << error.what() << '\n';
