@@ -110,12 +110,13 @@ enum {
  *  Example: `if (lethe_abi_version() >> 16 != LETHE_ABI_VERSION >> 16) return wrong_library();` */
 LETHE_API uint32_t lethe_abi_version(void);
 
+typedef struct lethe_api_v1 lethe_api_v1;
+typedef const lethe_api_v1* (*lethe_get_api_function)(uint32_t major);
+
 /** The functions of this header as a table (lethe/lethe_api.h), for hosts that load the library with
  *  dlopen. `major`: of the ABI that the host was built for, LETHE_ABI_VERSION >> 16; NULL when the
  *  library has another. Borrowed for ever. Since ABI 1.1. [any-thread] [fast]
  *  Example: `const lethe_api_v1* lethe = lethe_get_api(1);` */
-typedef struct lethe_api_v1 lethe_api_v1;
-typedef const lethe_api_v1* (*lethe_get_api_function)(uint32_t major);
 LETHE_API const lethe_api_v1* lethe_get_api(uint32_t major);
 
 /** Semantic version of the loaded library, for example "0.2.0". Borrowed for ever. [any-thread] [fast]
