@@ -29,12 +29,14 @@ static const lethe_api_v1* load(plugin* p) {
   const lethe_api_v1* lethe = NULL;
   memcpy(&get_api, &symbol, sizeof get_api); /* C has no cast from data to code */
   if (get_api) lethe = get_api(LETHE_ABI_VERSION >> 16);
-  if (!lethe || lethe->abi < LETHE_ABI_VERSION) {
-    snprintf(p->problem, sizeof p->problem, "%s: %s", p->library,
-             library ? "this library is too old" : dlerror());
-    return NULL;
+  if (lethe && lethe->abi >= LETHE_ABI_VERSION) return lethe;
+  if (!library) {
+    snprintf(p->problem, sizeof p->problem, "%s", dlerror());
+  } else {
+    snprintf(p->problem, sizeof p->problem, "%s: this is not Lethe of ABI %d.%d or newer",
+             p->library, LETHE_ABI_VERSION >> 16, LETHE_ABI_VERSION & 0xffff);
   }
-  return lethe;
+  return NULL;
 }
 
 static void* work(void* argument) {

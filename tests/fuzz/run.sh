@@ -18,6 +18,9 @@ while [ $# -gt 0 ]; do
 done
 all=(adapter_container manifest safetensors torch_pickle pickle idx image settings journal receipts)
 [ ${#targets[@]} -gt 0 ] || targets=("${all[@]}")
+for target in "${targets[@]}"; do
+  [[ " ${all[*]} " == *" $target "* ]] || { echo "there is no target $target; known are: ${all[*]}" >&2; exit 2; }
+done
 
 bash subprojects/setup.sh --fuzz >&2
 
