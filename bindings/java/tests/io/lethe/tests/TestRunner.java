@@ -19,7 +19,7 @@ import java.util.List;
 public final class TestRunner {
   private static final List<String> CLASSES = List.of("ErrorTests", "OptionTests", "ModelTests",
       "StackTests", "JobTests", "EventTests", "LogTests", "HandleTests", "LibraryTests",
-      "SurfaceTests", "ScenarioTests");
+      "SurfaceTests");
 
   private TestRunner() {}
 
