@@ -41,7 +41,9 @@ func middle(picture image.Image) *image.RGBA {
 }
 
 // shrink averages over the area of each new pixel, so that fine patterns become grey instead of
-// stripes; red, green, blue in 0..1. A smaller picture grows by the same rule.
+// stripes; red, green, blue in 0..1. A smaller picture grows by the same rule. The library's own
+// resize, a transform of data sets, is torchvision's and blurs: a picture of the training set's that
+// somebody enlarged would not come back as the model saw it.
 func shrink(square *image.RGBA, side int) []float32 {
 	size := square.Bounds().Dx()
 	areas := areasOf(size, side)
