@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 LETHE = os.path.abspath(sys.argv[1])
 SPEC = {"arch": "vit", "classes": 4, "image_size": 8, "channels": 1, "patch_size": 4, "dim": 16,
@@ -236,23 +235,25 @@ def a_project_file_saves_typing():
 
 @case
 def an_interrupt_cancels_or_keeps():
-    process = subprocess.Popen([LETHE, *BASE, *DATA, "forget", "--forget", "1", "--set",
-                                "max_steps=1000000", "--set", "data_ratio=1"], cwd=work,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(2)
+    def started(*options):
+        """The tool, once its task trains."""
+        process = subprocess.Popen([LETHE, *BASE, *DATA, *options, "--set", "max_steps=1000000",
+                                    "--set", "data_ratio=1"], cwd=work, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        first = process.stderr.readline()
+        assert "/1000000" in first, first
+        return process
+
+    process = started("forget", "--forget", "1")
     process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=30)
+    text, _ = process.communicate(timeout=60)
     assert process.returncode == 4 and "cancelled" in text, text
 
-    process = subprocess.Popen([LETHE, *BASE, *DATA, "--state", "kept", "forget", "--forget", "1",
-                                "--request-id", "long", "--set", "max_steps=1000000", "--set",
-                                "data_ratio=1"], cwd=work, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
-    time.sleep(2)
+    process = started("--state", "kept", "forget", "--forget", "1", "--request-id", "long")
     busy = error(*BASE, "--state", "kept", "--images", "test", "evaluate", code=5)
     assert busy["code"] == "BUSY" and str(process.pid) in busy["message"], busy
     process.send_signal(signal.SIGINT)
-    _, text = process.communicate(timeout=30)
+    _, text = process.communicate(timeout=60)
     assert process.returncode == 4 and "queue run" in text, text
     job = answer("--state", "kept", "queue", "show", "long")
     assert job["state"] == "queued" and job["step"] > 0, job
