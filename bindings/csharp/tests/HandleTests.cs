@@ -206,9 +206,12 @@ namespace Lethe.Tests
                 Engine engine = Tiny.Engine(model);
                 engine.Pause();
                 Job job = engine.Enqueue("a", new long[] { 1 }, Gateless(), data);
-                Task<JobStatus> blocked = Task.Run(() => job.Wait()), asked = job.WaitAsync();
-                Task events = Task.Run(() => engine.Events().Count());
-                Task idle = engine.WaitIdleAsync(), idleToo = Task.Run(() => engine.WaitIdle());
+                var begun = new CountdownEvent(3);
+                Task<JobStatus> blocked = Begin(begun, () => job.Wait()), asked = job.WaitAsync();
+                Task events = Begin(begun, () => engine.Events().Count());
+                Task idle = engine.WaitIdleAsync();
+                Task idleToo = Begin(begun, () => { engine.WaitIdle(); return true; });
+                begun.Wait();
                 Thread.Sleep(100);
                 job.Dispose();
                 engine.Dispose();
@@ -217,6 +220,13 @@ namespace Lethe.Tests
                 Assert.Equal(JobState.Cancelled, blocked.Result.State);
                 Assert.Equal(JobState.Cancelled, asked.Result.State);
             }
+        }
+
+        /* On a thread of its own: the pool's come one after the other. */
+        static Task<T> Begin<T>(CountdownEvent begun, Func<T> wait)
+        {
+            return Task.Factory.StartNew(() => { begun.Signal(); return wait(); },
+                TaskCreationOptions.LongRunning);
         }
 
         public static void MemoryStaysFlat()
