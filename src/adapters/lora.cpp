@@ -2,11 +2,21 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "support/error.h"
 
 namespace lethe {
+
+std::vector<AdapterSite> sites_from(std::vector<AdapterSite> sites, int64_t first_block) {
+  int64_t last = 0;
+  for (const AdapterSite& site : sites) last = std::max(last, site.block);
+  require(first_block >= 0 && first_block <= last, Code::kInvalidArgument,
+          "the first block with LoRA is ", first_block, ", allowed is 0 to ", last);
+  std::erase_if(sites, [&](const AdapterSite& site) { return site.block < first_block; });
+  return sites;
+}
 
 LoraParameters::LoraParameters(std::vector<AdapterSite> sites, int64_t rank, double scale,
                                Grouping grouping, c10::Device device)

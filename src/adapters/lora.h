@@ -20,6 +20,10 @@ struct LoraGroup {
   std::vector<size_t> sites;   ///< sites with a matrix in it
 };
 
+/// Those of `sites` that are in block `first_block` or later. Throws kInvalidArgument naming the
+/// allowed range when there are none or `first_block` is negative.
+std::vector<AdapterSite> sites_from(std::vector<AdapterSite> sites, int64_t first_block);
+
 /// A [r, in] and B [out, r] of every site: y = x W^T + b + scale x A^T B^T (eq. of section 3.1).
 ///
 /// Layout: site by site (block by block, fc1 before fc2), A before B. All three groupings are ranges

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 
 #include "adapters/frozen_attention.h"
@@ -85,6 +86,7 @@ LoraTransformer::LoraTransformer(Transformer transformer, LoraParameters& lora, 
       savings_(savings),
       dropout_(dropout),
       generator_(std::move(generator)),
+      first_(0),
       workspace_(std::make_unique<Workspace>()) {
   // Flash attention for the CPU is the one fused kernel whose backward LibTorch offers by itself.
   savings_.fused_attention = savings_.fused_attention && lora_.values().is_cpu();
@@ -97,6 +99,7 @@ LoraTransformer::LoraTransformer(Transformer transformer, LoraParameters& lora, 
   for (size_t i = 0; i < lora_.sites().size(); ++i) {
     const AdapterSite& site = lora_.sites()[i];
     workspace_->ffn.at(site.block)[site.layer == "fc1" ? 0 : 1].site = static_cast<int64_t>(i);
+    first_ = i == 0 ? site.block : std::min(first_, site.block);
   }
 }
 
@@ -108,10 +111,15 @@ at::Tensor LoraTransformer::prefix(const at::Tensor& tokens) const {
   at::Generator generator = generator_;
   options.generator = &generator;
   options.fused_attention = savings_.fused_attention;
-  const Block& block = transformer_.blocks.front();
-  const at::Tensor x = lethe::dropout(tokens, options);
-  return x + lethe::dropout(attention(layer_norm(x, block.norm1), block, transformer_, options),
-                            options);
+  at::Tensor x = lethe::dropout(tokens, options);
+  for (int64_t i = 0; i < first_; ++i) {
+    const Block& block = transformer_.blocks[i];
+    x = add_attention(x, block, transformer_, options, /*class_token_only=*/false);
+    x = add_feed_forward(x, block, options);
+  }
+  const Block& block = transformer_.blocks[first_];
+  const bool last = &block == &transformer_.blocks.back();
+  return add_attention(x, block, transformer_, options, last && savings_.class_token_only);
 }
 
 // y = x W^T + b + s (x A^T) B^T, folded: x (W + s B A)^T + b.
@@ -155,7 +163,7 @@ at::Tensor LoraTransformer::forward(const at::Tensor& prefix) {
   const auto options = prefix.options();
   const int64_t batch = w.batch = prefix.size(0), n = w.tokens = prefix.size(1);
   const int64_t dim = prefix.size(2);
-  const size_t depth = transformer_.blocks.size();
+  const auto depth = static_cast<int64_t>(transformer_.blocks.size());
 
   if (savings_.folded_lora) {
     for (auto& pair : w.ffn) {
@@ -169,7 +177,7 @@ at::Tensor LoraTransformer::forward(const at::Tensor& prefix) {
   }
 
   at::Tensor x;  // the residual stream, [B*N, D]
-  for (size_t i = 0; i < depth; ++i) {
+  for (int64_t i = first_; i < depth; ++i) {
     const Block& block = transformer_.blocks[i];
     BlockState& s = w.blocks[i];
     const int64_t t = i + 1 == depth && savings_.class_token_only ? 1 : n;
@@ -179,7 +187,7 @@ at::Tensor LoraTransformer::forward(const at::Tensor& prefix) {
     };
 
     at::Tensor x1 = s.x1.get({rows, dim}, options);
-    if (i == 0) {  // its attention is the prefix
+    if (i == first_) {  // its attention is the prefix
       x1.copy_(first_tokens(prefix.reshape({batch * n, dim})));
     } else {
       Slot& memory = t == n ? w.normed : w.last_normed;  // the class token's attention keeps it
@@ -215,7 +223,7 @@ void LoraTransformer::backward(const at::Tensor& gradient) {
   Workspace& w = *workspace_;
   const auto options = gradient.options();
   const int64_t batch = w.batch, n = w.tokens, dim = gradient.size(1);
-  const size_t depth = transformer_.blocks.size();
+  const auto depth = static_cast<int64_t>(transformer_.blocks.size());
 
   at::Tensor g = normalise_backward(transformer_.final_norm, w.final_norm, gradient.contiguous());
   if (!savings_.class_token_only) {  // only the class token was read
@@ -223,7 +231,7 @@ void LoraTransformer::backward(const at::Tensor& gradient) {
     all.select(1, 0).copy_(g);
     g = all.view({batch * n, dim});
   }
-  for (size_t i = depth; i-- > 0;) {
+  for (int64_t i = depth; i-- > first_;) {
     const Block& block = transformer_.blocks[i];
     BlockState& s = w.blocks[i];
     const int64_t rows = s.normed2.size(0), t = rows / batch;
@@ -234,7 +242,7 @@ void LoraTransformer::backward(const at::Tensor& gradient) {
     at::gelu_out(activated, s.hidden);  // cheaper to form again than to keep
     if (s.hidden_mask.defined()) activated.mul_(s.hidden_mask).mul_(1 / (1 - dropout_));
     at::Tensor wide = w.wide_gradient.get(s.hidden.sizes(), options);
-    const bool below = i > 0;  // nothing beneath block 0's FFN is trained
+    const bool below = i > first_;  // nothing beneath that block's FFN is trained
     const at::Tensor branch = drop_backward(g, s.out_mask, dropout_);
     adapted_backward(wide, branch, activated, fc2, lora_, savings_.folded_lora,
                      below || fc1.adapted());

@@ -27,11 +27,15 @@ class LoraTransformer {
                   double dropout = 0, at::Generator generator = {});
   ~LoraTransformer();
 
-  /// What the first LoRA layer's block computes before it, from tokens [B, N, D]: the residual
-  /// stream after block 0's attention. No LoRA value enters it, so it can be kept between steps.
+  /// The lowest block k with LoRA; what is below it runs in prefix() alone.
+  int64_t first_block() const { return first_; }
+
+  /// Everything before the FFN of block k, from tokens [B, N, D]: blocks 0 to k-1 and block k's
+  /// attention, as the residual stream [B, T, D]. T is 1 when k is the last block and only its
+  /// class token is wanted, N otherwise. No LoRA value enters it, so it can be kept between steps.
   at::Tensor prefix(const at::Tensor& tokens) const;
 
-  /// From prefix() [B, N, D] to embeddings [B, D]; keeps what backward() needs.
+  /// From prefix() [B, T, D] to embeddings [B, D]; keeps what backward() needs.
   at::Tensor forward(const at::Tensor& prefix);
 
   /// From dL/d(embeddings) [B, D], adds dL/dA and dL/dB to lora.gradients().
@@ -44,6 +48,7 @@ class LoraTransformer {
   StepSavings savings_;
   double dropout_;
   at::Generator generator_;
+  int64_t first_;
   std::unique_ptr<Workspace> workspace_;
 };
 

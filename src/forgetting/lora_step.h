@@ -20,8 +20,8 @@ class LoraStep {
            const ForgetConfig& config, const Prototypes* prototypes, double dropout = 0,
            at::Generator generator = {});
 
-  /// Everything before the first LoRA layer, for float32 images [B, C, S, S]: [B, N, D]. It depends
-  /// on no LoRA value; without dropout it is the same in every step and may be cached.
+  /// Everything before the first LoRA layer, for float32 images [B, C, S, S]: LoraTransformer's
+  /// prefix, [B, T, D]. It depends on no LoRA value; without dropout it is the same in every step and may be cached.
   at::Tensor prefix(const at::Tensor& images) const;
 
   /// Losses at the present LoRA values; lora.gradients() becomes dL/d(A, B), L_structure's part

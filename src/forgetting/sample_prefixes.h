@@ -8,7 +8,7 @@
 
 namespace lethe {
 
-/// Prefixes [b, N, D] and labels [b] of samples by position. With a budget that holds all of them they
+/// Prefixes [b, T, D] and labels [b] of samples by position. With a budget that holds all of them they
 /// are computed once; otherwise at every call.
 class SamplePrefixes {
  public:

@@ -71,19 +71,28 @@ at::Tensor feed_forward(const at::Tensor& normed, const Block& block,
   return linear(dropout(at::gelu(linear(normed, block.fc1)), options), block.fc2);
 }
 
+at::Tensor add_attention(const at::Tensor& x, const Block& block, const Transformer& transformer,
+                         const ForwardOptions& options, bool class_token_only) {
+  const at::Tensor normed = layer_norm(x, block.norm1);
+  if (!class_token_only) {
+    return x + dropout(attention(normed, block, transformer, options), options);
+  }
+  const at::Tensor mixed = class_token_attention(normed, block, transformer).output;
+  return x.narrow(1, 0, 1) + dropout(linear(mixed, block.out).unsqueeze(1), options);
+}
+
+at::Tensor add_feed_forward(const at::Tensor& x, const Block& block,
+                            const ForwardOptions& options) {
+  return x + dropout(feed_forward(layer_norm(x, block.norm2), block, options), options);
+}
+
 at::Tensor encode(const at::Tensor& tokens, const Transformer& transformer,
                   const ForwardOptions& options) {
   at::Tensor x = dropout(tokens, options);
-  for (size_t i = 0; i < transformer.blocks.size(); ++i) {
-    const Block& block = transformer.blocks[i];
-    const at::Tensor normed = layer_norm(x, block.norm1);
-    if (options.class_token_only && i + 1 == transformer.blocks.size()) {
-      const at::Tensor mixed = class_token_attention(normed, block, transformer).output;
-      x = x.narrow(1, 0, 1) + dropout(linear(mixed, block.out).unsqueeze(1), options);
-    } else {
-      x = x + dropout(attention(normed, block, transformer, options), options);
-    }
-    x = x + dropout(feed_forward(layer_norm(x, block.norm2), block, options), options);
+  for (const Block& block : transformer.blocks) {
+    const bool last = &block == &transformer.blocks.back();
+    x = add_attention(x, block, transformer, options, last && options.class_token_only);
+    x = add_feed_forward(x, block, options);
   }
   return layer_norm(x.select(1, 0), transformer.final_norm);
 }

@@ -71,6 +71,12 @@ ClassTokenAttention class_token_attention(const at::Tensor& normed, const Block&
 at::Tensor feed_forward(const at::Tensor& normed, const Block& block,
                         const ForwardOptions& options);
 
+/// The two halves of a block, dropout and residual included, from x [B, N, D]. `class_token_only`:
+/// the class token's row alone, [B, 1, D].
+at::Tensor add_attention(const at::Tensor& x, const Block& block, const Transformer& transformer,
+                         const ForwardOptions& options, bool class_token_only);
+at::Tensor add_feed_forward(const at::Tensor& x, const Block& block, const ForwardOptions& options);
+
 /// Tokens [B, N, D] to embeddings [B, D]. Differentiable in everything.
 at::Tensor encode(const at::Tensor& tokens, const Transformer& transformer,
                   const ForwardOptions& options = {});

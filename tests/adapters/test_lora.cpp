@@ -55,6 +55,28 @@ void trap_groups_cover_a_model_of_depth_8(void**) {
   }
 }
 
+void sites_start_at_the_first_block(void**) {
+  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+    const auto model = model_of(with(tiny, {{"depth", 4}}));
+    const std::vector<AdapterSite> all = model->adapter_sites();
+    for (int64_t k : {0, 1, 3}) {
+      const std::vector<AdapterSite> sites = sites_from(all, k);
+      assert_int_equal(sites.size(), 2 * (4 - k));
+      for (size_t i = 0; i < sites.size(); ++i) {
+        assert_true(sites[i].name == all[2 * static_cast<size_t>(k) + i].name);
+      }
+      // Groups keep their block's number, whichever comes first.
+      const LoraParameters lora(sites, 2, 1, Grouping::kBlock, at::kCPU);
+      assert_int_equal(lora.groups().size(), 4 - k);
+      assert_true(lora.groups()[0].name == lethe::str("block ", k));
+    }
+    for (int64_t k : {-1, 4, 99}) {
+      expect_error(Code::kInvalidArgument, lethe::str("is ", k, ", allowed is 0 to 3"),
+                   [&] { sites_from(all, k); });
+    }
+  }
+}
+
 void groups_are_named_after_their_members(void**) {
   const auto model = model_of(kTinyVit);
   const std::string fc2 = "encoder.layers.encoder_layer_1.mlp.3";
@@ -327,6 +349,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(check_1_trainable_counts),
       cmocka_unit_test(trap_groups_cover_a_model_of_depth_8),
+      cmocka_unit_test(sites_start_at_the_first_block),
       cmocka_unit_test(groups_are_named_after_their_members),
       cmocka_unit_test(views_share_the_flat_buffer),
       cmocka_unit_test(trap_first_and_later_tasks_start_at_different_norms),

@@ -66,7 +66,8 @@ Outcome run(Case& c, LoraTransformer& network) {
 
 /// The same by autograd in double precision: y = x W^T + b + s (x A^T) B^T, nothing left out.
 /// Dropout (section 2.1) follows the embedding, the attention's output, the GELU and fc2; its masks
-/// are drawn in this order, as float32 before the first LoRA layer and as booleans behind it.
+/// are drawn in this order, as float32 before the first LoRA block's FFN and as booleans from
+/// there.
 Outcome by_autograd(Case& c, double p = 0, at::Generator generator = {}) {
   Weights weights;
   for (const auto& [name, tensor] : c.weights) weights[name] = tensor.to(at::kDouble);
@@ -91,6 +92,7 @@ Outcome by_autograd(Case& c, double p = 0, at::Generator generator = {}) {
     const at::Tensor mask = at::empty({x.numel()}, type).bernoulli_(1 - p, generator);
     return x * mask.view(x.sizes()).to(at::kDouble) / (1 - p);
   };
+  const int64_t first = c.lora.sites().front().block;
   at::Tensor x = drop(c.model->tokens(weights, c.images.to(at::kDouble)), at::kFloat);
   for (size_t i = 0; i < t.blocks.size(); ++i) {
     const Block& block = t.blocks[i];
@@ -104,10 +106,11 @@ Outcome by_autograd(Case& c, double p = 0, at::Generator generator = {}) {
       heads.push_back(at::matmul(at::softmax(scores, 2), of(2)));
     }
     const at::Tensor mixed = at::matmul(at::cat(heads, 2), block.out.weight.t()) + block.out.bias;
-    x = x + drop(mixed, i == 0 ? at::kFloat : at::kBool);
     const auto b = static_cast<int64_t>(i);
+    x = x + drop(mixed, b <= first ? at::kFloat : at::kBool);
+    const at::ScalarType type = b < first ? at::kFloat : at::kBool;
     const at::Tensor hidden = at::gelu(adapted(layer_norm(x, block.norm2), block.fc1, b, "fc1"));
-    x = x + drop(adapted(drop(hidden, at::kBool), block.fc2, b, "fc2"), at::kBool);
+    x = x + drop(adapted(drop(hidden, type), block.fc2, b, "fc2"), type);
   }
   const at::Tensor embeddings = layer_norm(x.select(1, 0), t.final_norm);
   (embeddings * c.upstream.to(at::kDouble)).sum().backward();
@@ -160,6 +163,43 @@ void gradients_are_right_with_lora_on_some_blocks(void**) {
     }
     Case c(model, sites, 3);
     expect_equal_to_autograd(c, lethe::str("block ", block));
+  }
+}
+
+/// LoRA in blocks k to 2 of three, in both linears or in one.
+void gradients_are_right_from_any_first_block(void**) {
+  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+    for (const Json& layers : {Json({"fc1", "fc2"}), Json({"fc1"}), Json({"fc2"})}) {
+      const auto model = model_of(with(tiny, {{"depth", 3}, {"adapter_layers", layers}}));
+      for (int64_t k : {0, 1, 2}) {
+        Case c(model, sites_from(model->adapter_sites(), k), 3);
+        assert_int_equal(c.network().first_block(), k);
+        expect_equal_to_autograd(
+            c, lethe::str(tiny.at("arch"), " ", layers.dump(), " from block ", k));
+      }
+    }
+  }
+}
+
+void the_prefix_is_the_stream_before_the_first_adapted_linear(void**) {
+  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+    const auto model = model_of(with(tiny, {{"depth", 3}}));
+    for (int64_t k : {0, 1, 2}) {
+      Case c(model, sites_from(model->adapter_sites(), k), 3);
+      const at::Tensor tokens = model->tokens(c.weights, c.images);
+      const Transformer t = model->transformer(c.weights);
+      at::Tensor x = tokens;
+      for (int64_t i = 0; i < k; ++i) {
+        x = x + attention(layer_norm(x, t.blocks[i].norm1), t.blocks[i], t, {});
+        x = x + feed_forward(layer_norm(x, t.blocks[i].norm2), t.blocks[i], {});
+      }
+      x = x + attention(layer_norm(x, t.blocks[k].norm1), t.blocks[k], t, {});
+      const at::Tensor all = c.network({.class_token_only = false}).prefix(tokens);
+      const at::Tensor wanted = c.network().prefix(tokens);
+      expect_near(all, x, kForward);
+      // The last block's is one row a sample: all that its FFN reads.
+      expect_near(wanted, k == 2 ? x.narrow(1, 0, 1) : x, kForward);
+    }
   }
 }
 
@@ -306,14 +346,17 @@ void dropout_repeats_with_its_seed(void**) {
 
 void dropout_sits_where_the_model_has_it(void**) {
   for (const Json& tiny : {kTinyVit, kTinyFace}) {
-    Case c(with(tiny, {{"depth", 3}}));
-    const Outcome expected = by_autograd(c, 0.3, RandomStream(1, "dropout").generator());
-    for (StepSavings savings : all_savings()) {
-      if (savings.class_token_only) continue;  // draws fewer masks in the last block
-      LoraTransformer network = c.network(savings, 0.3, 1);
-      const Outcome actual = run(c, network);
-      expect_near(actual.embeddings, expected.embeddings, kForward, shown(savings));
-      expect_near(actual.gradients, expected.gradients, kGradient, shown(savings));
+    const auto model = model_of(with(tiny, {{"depth", 3}}));
+    for (int64_t k : {0, 1, 2}) {
+      Case c(model, sites_from(model->adapter_sites(), k), 3);
+      const Outcome expected = by_autograd(c, 0.3, RandomStream(1, "dropout").generator());
+      for (StepSavings savings : all_savings()) {
+        if (savings.class_token_only) continue;  // draws fewer masks in the last block
+        LoraTransformer network = c.network(savings, 0.3, 1);
+        const Outcome actual = run(c, network);
+        expect_near(actual.embeddings, expected.embeddings, kForward, shown(savings));
+        expect_near(actual.gradients, expected.gradients, kGradient, shown(savings));
+      }
     }
   }
 }
@@ -321,22 +364,25 @@ void dropout_sits_where_the_model_has_it(void**) {
 /// The derivative along a direction, under the same masks, by central differences.
 void gradients_belong_to_the_masks_of_their_pass(void**) {
   for (const Json& tiny : {kTinyVit, kTinyFace}) {
+    const auto model = model_of(with(tiny, {{"depth", 3}}));
     for (const StepSavings& savings : all_savings()) {
-      Case c(with(tiny, {{"depth", 3}}), 4);
-      LoraTransformer network = c.network(savings, 0.2);
-      const at::Tensor gradients = run(c, network).gradients;
-      const at::Tensor start = c.lora.values().clone();
-      const at::Tensor direction = gradients / gradients.norm();
-      const auto value_at = [&](double distance) {
-        c.lora.values().copy_(start + distance * direction);
-        LoraTransformer same_masks = c.network(savings, 0.2);
-        const at::Tensor e = run(c, same_masks).embeddings;
-        return (e.to(at::kDouble) * c.upstream).sum().item<double>();
-      };
-      const double h = 2e-3, slope = (value_at(h) - value_at(-h)) / (2 * h);
-      const double expected = gradients.norm().item<double>();
-      if (std::abs(slope - expected) > 5e-3 * expected) {
-        fail_msg("slope %g, gradient %g; %s", slope, expected, shown(savings).c_str());
+      for (int64_t k : {0, 2}) {
+        Case c(model, sites_from(model->adapter_sites(), k), 4);
+        LoraTransformer network = c.network(savings, 0.2);
+        const at::Tensor gradients = run(c, network).gradients;
+        const at::Tensor start = c.lora.values().clone();
+        const at::Tensor direction = gradients / gradients.norm();
+        const auto value_at = [&](double distance) {
+          c.lora.values().copy_(start + distance * direction);
+          LoraTransformer same_masks = c.network(savings, 0.2);
+          const at::Tensor e = run(c, same_masks).embeddings;
+          return (e.to(at::kDouble) * c.upstream).sum().item<double>();
+        };
+        const double h = 2e-3, slope = (value_at(h) - value_at(-h)) / (2 * h);
+        const double expected = gradients.norm().item<double>();
+        if (std::abs(slope - expected) > 5e-3 * expected) {
+          fail_msg("slope %g, gradient %g; %s", slope, expected, shown(savings).c_str());
+        }
       }
     }
   }
@@ -353,6 +399,8 @@ int main() {
       cmocka_unit_test(gradients_are_those_of_autograd),
       cmocka_unit_test(gradients_are_right_with_lora_on_one_linear),
       cmocka_unit_test(gradients_are_right_with_lora_on_some_blocks),
+      cmocka_unit_test(gradients_are_right_from_any_first_block),
+      cmocka_unit_test(the_prefix_is_the_stream_before_the_first_adapted_linear),
       cmocka_unit_test(one_image_and_one_head_work),
       cmocka_unit_test(check_3_lora_linear),
       cmocka_unit_test(check_16_merged_weights_compute_the_same),

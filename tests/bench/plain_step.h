@@ -22,6 +22,7 @@ class PlainStep {
         config_(config),
         prototypes_(prototypes),
         scale_(lora.scale()),
+        first_block_(static_cast<size_t>(lora.sites().front().block)),
         optimizer_(copy(lora)) {}
 
   /// One update; returns the total loss.
@@ -60,7 +61,10 @@ class PlainStep {
     return all;
   }
 
-  at::Tensor adapted(const at::Tensor& x, const Linear& layer, size_t site) const {
+  /// `index`: 0 for fc1, 1 for fc2.
+  at::Tensor adapted(const at::Tensor& x, const Linear& layer, size_t block, size_t index) const {
+    if (block < first_block_) return linear(x, layer);
+    const size_t site = 2 * (block - first_block_) + index;
     const at::Tensor lora = at::matmul(at::matmul(x, a_[site].t()), b_[site].t());
     return linear(x, layer) + lora * scale_;
   }
@@ -73,8 +77,8 @@ class PlainStep {
       const Block& block = transformer_.blocks[i];
       x = x + attention(layer_norm(x, block.norm1), block, transformer_, plain);
       const at::Tensor hidden =
-          at::gelu(adapted(layer_norm(x, block.norm2), block.fc1, 2 * i));
-      x = x + adapted(hidden, block.fc2, 2 * i + 1);
+          at::gelu(adapted(layer_norm(x, block.norm2), block.fc1, i, 0));
+      x = x + adapted(hidden, block.fc2, i, 1);
     }
     return layer_norm(x.select(1, 0), transformer_.final_norm);
   }
@@ -97,6 +101,7 @@ class PlainStep {
   ForgetConfig config_;
   at::Tensor prototypes_;
   double scale_;
+  size_t first_block_;
   std::vector<at::Tensor> a_, b_;
   AdamW optimizer_;
 };

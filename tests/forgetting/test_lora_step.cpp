@@ -18,10 +18,10 @@ struct Case {
   at::Tensor y_f = at::tensor(std::vector<int64_t>{0, 2, 0}, at::kLong);
   at::Tensor y_r = at::tensor(std::vector<int64_t>{1, 3, 3, 1, 1}, at::kLong);
 
-  explicit Case(const Json& spec)
+  explicit Case(const Json& spec, int64_t first_block = 0)
       : model(model_of(with(spec, {{"dropout", 0}}))),
         weights(model->random_weights(RandomStream(1, "weights"))),
-        lora(model->adapter_sites(), 2, 0.5, Grouping::kBlock, at::kCPU) {
+        lora(sites_from(model->adapter_sites(), first_block), 2, 0.5, Grouping::kBlock, at::kCPU) {
     at::Generator generator = RandomStream(2, "case").generator();
     for (auto& [name, tensor] : weights) {
       if (name.starts_with("heads")) tensor.normal_(0, 1, generator);
@@ -98,6 +98,15 @@ void a_step_is_that_of_autograd_with_every_saving(void**) {
   expect_step_equal_to_autograd(plain, false);
 }
 
+void a_step_is_that_of_autograd_from_any_first_block(void**) {
+  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+    for (int64_t k : {1, 2}) {
+      Case c(with(tiny, {{"head", "cosface"}, {"depth", 3}}), k);
+      expect_step_equal_to_autograd(c, true);
+    }
+  }
+}
+
 void beyond_the_bound_only_the_retain_batch_trains(void**) {
   Case c(kTinyVit);
   c.config.forget_bound = 1e-3;
@@ -120,29 +129,33 @@ void beyond_the_bound_only_the_retain_batch_trains(void**) {
 
 void cached_prefixes_are_those_of_the_samples(void**) {
   for (const Json& tiny : {kTinyVit, kTinyFace}) {
-    Case c(tiny);
-    const Dataset data =
-        patterns(60, 3, c.model->spec().channels).drop_classes({2});  // two batches
-    const LoraStep step(*c.model, c.weights, c.lora, c.config, nullptr);
-    const int64_t bytes = data.size() * c.model->spec().tokens() * c.model->spec().dim * 4;
-    const SamplePrefixes none(data, step, at::kCPU, 0), small(data, step, at::kCPU, bytes - 1),
-        whole(data, step, at::kCPU, bytes);
-    assert_int_equal(none.bytes(), 0);
-    assert_int_equal(small.bytes(), 0);
-    assert_int_equal(whole.bytes(), bytes);
-    assert_int_equal(SamplePrefixes(data, step, at::kCPU, -5).bytes(), 0);
-    const std::vector<int64_t> positions = {179, 0, 101, 0, 99, 100};
-    const auto [expected, labels] = none.at(positions);
-    assert_int_equal(expected.size(0), 6);
-    for (size_t i = 0; i < positions.size(); ++i) {
-      const auto row = static_cast<int64_t>(i);
-      assert_int_equal(labels[row].item<int64_t>(), data.label(positions[i]));
-      expect_near(expected[row], step.prefix(data.batch({positions[i]}).images)[0], 1e-5);
-    }
-    for (const SamplePrefixes* cache : {&small, &whole}) {
-      const auto [prefixes, y] = cache->at(positions);
-      assert_true(at::equal(y, labels));
-      expect_near(prefixes, expected, 1e-5);
+    for (int64_t k : {0, 1}) {
+      Case c(tiny, k);
+      const Dataset data =
+          patterns(60, 3, c.model->spec().channels).drop_classes({2});  // two batches
+      const LoraStep step(*c.model, c.weights, c.lora, c.config, nullptr);
+      // From the last block on only the class token's row of a sample is kept.
+      const int64_t rows = k == 1 ? 1 : c.model->spec().tokens();
+      const int64_t bytes = data.size() * rows * c.model->spec().dim * 4;
+      const SamplePrefixes none(data, step, at::kCPU, 0), small(data, step, at::kCPU, bytes - 1),
+          whole(data, step, at::kCPU, bytes);
+      assert_int_equal(none.bytes(), 0);
+      assert_int_equal(small.bytes(), 0);
+      assert_int_equal(whole.bytes(), bytes);
+      assert_int_equal(SamplePrefixes(data, step, at::kCPU, -5).bytes(), 0);
+      const std::vector<int64_t> positions = {179, 0, 101, 0, 99, 100};
+      const auto [expected, labels] = none.at(positions);
+      assert_int_equal(expected.size(0), 6);
+      for (size_t i = 0; i < positions.size(); ++i) {
+        const auto row = static_cast<int64_t>(i);
+        assert_int_equal(labels[row].item<int64_t>(), data.label(positions[i]));
+        expect_near(expected[row], step.prefix(data.batch({positions[i]}).images)[0], 1e-5);
+      }
+      for (const SamplePrefixes* cache : {&small, &whole}) {
+        const auto [prefixes, y] = cache->at(positions);
+        assert_true(at::equal(y, labels));
+        expect_near(prefixes, expected, 1e-5);
+      }
     }
   }
 }
@@ -186,6 +199,7 @@ int main() {
   const lethe::ThreadBudget one(1);  // with tiny tensors more threads only wait for each other
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_step_is_that_of_autograd_with_every_saving),
+      cmocka_unit_test(a_step_is_that_of_autograd_from_any_first_block),
       cmocka_unit_test(beyond_the_bound_only_the_retain_batch_trains),
       cmocka_unit_test(cached_prefixes_are_those_of_the_samples),
       cmocka_unit_test(prototypes_are_class_means_without_dropout),
