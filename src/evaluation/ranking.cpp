@@ -27,6 +27,14 @@ int64_t allowed(double share, int64_t n) {
   return k;
 }
 
+/// The share of ascending `scores` that are greater than the threshold.
+std::optional<double> share_above(const std::vector<double>& scores, double threshold) {
+  if (scores.empty()) return std::nullopt;
+  const auto refused = std::upper_bound(scores.begin(), scores.end(), threshold) - scores.begin();
+  const auto count = static_cast<double>(scores.size());
+  return (count - static_cast<double>(refused)) / count;
+}
+
 }  // namespace
 
 RankedScores::RankedScores(std::vector<double> positives, std::vector<double> negatives)
@@ -45,6 +53,14 @@ std::optional<double> RankedScores::auc() const {
   return static_cast<double>(twice_won) / static_cast<double>(2 * positives() * negatives());
 }
 
+std::optional<double> RankedScores::tpr(double threshold) const {
+  return share_above(positives_, threshold);
+}
+
+std::optional<double> RankedScores::fpr(double threshold) const {
+  return share_above(negatives_, threshold);
+}
+
 std::optional<double> RankedScores::threshold_at_fpr(double fpr) const {
   require(fpr >= 0 && fpr <= 1, Code::kInvalidArgument, "the false positive rate is ", fpr,
           ", allowed is 0 to 1");
@@ -56,7 +72,7 @@ std::optional<double> RankedScores::threshold_at_fpr(double fpr) const {
 
 std::optional<double> RankedScores::tpr_at_fpr(double fpr) const {
   const std::optional<double> threshold = threshold_at_fpr(fpr);
-  return threshold ? share_above(positives_, *threshold) : std::nullopt;
+  return threshold ? tpr(*threshold) : std::nullopt;
 }
 
 std::optional<double> RankedScores::equal_error_rate() const {
@@ -78,13 +94,6 @@ std::optional<double> RankedScores::equal_error_rate() const {
     return (static_cast<double>(q_before) + part * static_cast<double>(q - q_before)) /
            static_cast<double>(n);
   }
-}
-
-std::optional<double> share_above(const std::vector<double>& scores, double threshold) {
-  if (scores.empty()) return std::nullopt;
-  const auto accepted =
-      std::count_if(scores.begin(), scores.end(), [&](double s) { return s > threshold; });
-  return static_cast<double>(accepted) / static_cast<double>(scores.size());
 }
 
 }  // namespace lethe

@@ -25,6 +25,11 @@ class RankedScores {
   /// so the only rounding is that of the last division. Source: Hanley & McNeil 1982.
   std::optional<double> auc() const;
 
+  /// TPR(t) and FPR(t), 0 to 1, at any t, e.g. one that was chosen on other scores. Absent without
+  /// positives or negatives respectively.
+  std::optional<double> tpr(double threshold) const;
+  std::optional<double> fpr(double threshold) const;
+
   /// The lowest threshold whose FPR is at most `fpr`: with k the largest integer with k / n <= fpr,
   /// the (k+1)-th highest negative; minus infinity when k = n. Nothing is interpolated, and tied
   /// negatives are all refused where accepting them all would exceed k. Absent when there are no
@@ -49,9 +54,5 @@ class RankedScores {
  private:
   std::vector<double> positives_, negatives_;  ///< ascending
 };
-
-/// The share of the scores that a threshold accepts, 0 to 1; absent without scores. For scores that
-/// are not those the threshold was chosen on.
-std::optional<double> share_above(const std::vector<double>& scores, double threshold);
 
 }  // namespace lethe

@@ -90,8 +90,13 @@ void tpr_at_fpr_is_a_step_function(void**) {
   Scores hundred(100);
   for (size_t i = 0; i < 100; ++i) hundred[i] = static_cast<double>(i);
   assert_true(*RankedScores({}, hundred).threshold_at_fpr(0.29) == 70);
-  assert_true(*share_above({69, 70, 71, 72}, 70) == 0.5);
-  assert_false(share_above({}, 70).has_value());
+}
+
+void rates_at_a_threshold_from_elsewhere(void**) {
+  const RankedScores ranked({72, 70, 69, 71}, {70, 3, 71});
+  assert_true(*ranked.tpr(70) == 0.5);  // strictly greater
+  assert_true(*ranked.fpr(70) == 1.0 / 3);
+  assert_true(*ranked.tpr(100) == 0 && *ranked.tpr(-100) == 1);
 }
 
 void equal_error_rate_is_where_the_curve_meets_the_line(void**) {
@@ -112,6 +117,8 @@ void figures_of_an_empty_group_are_absent(void**) {
     assert_false(ranked->auc().has_value());
     assert_false(ranked->equal_error_rate().has_value());
     assert_false(ranked->tpr_at_fpr(0.1).has_value());
+    assert_true(ranked->tpr(0).has_value() == (ranked == &positives));
+    assert_true(ranked->fpr(0).has_value() == (ranked == &negatives));
   }
   assert_false(positives.threshold_at_fpr(0.1).has_value());
   assert_true(*negatives.threshold_at_fpr(0.1) == 1);
@@ -349,6 +356,7 @@ int main() {
       cmocka_unit_test(an_increasing_function_changes_no_figure),
       cmocka_unit_test(order_and_direction),
       cmocka_unit_test(tpr_at_fpr_is_a_step_function),
+      cmocka_unit_test(rates_at_a_threshold_from_elsewhere),
       cmocka_unit_test(equal_error_rate_is_where_the_curve_meets_the_line),
       cmocka_unit_test(figures_of_an_empty_group_are_absent),
       cmocka_unit_test(ranking_names_bad_input),
