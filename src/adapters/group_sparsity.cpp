@@ -119,7 +119,7 @@ std::vector<GroupEffect> group_effects(const LoraParameters& lora, const Weights
       // |B A|_F^2 = tr((A A^T)(B^T B)), the sum over an r x r product.
       const double squares = (a.mm(a.t()) * b.t().mm(b)).sum().item<double>();
       change += lora.scale() * lora.scale() * std::max(0.0, squares);
-      const at::Tensor& w = weights.at(lora.sites()[site].name + ".weight");
+      const at::Tensor w = lora.sites()[site].rows(weights);
       frozen += std::pow(w.norm().item<double>(), 2);
     }
     const double effect = std::sqrt(change);

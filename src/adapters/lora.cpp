@@ -9,6 +9,13 @@
 
 namespace lethe {
 
+std::vector<AdapterSite> lora_sites(const Model& model, LoraPosition position,
+                                    int64_t first_block) {
+  return sites_from(
+      position == LoraPosition::kAttention ? model.attention_sites() : model.adapter_sites(),
+      first_block);
+}
+
 std::vector<AdapterSite> sites_from(std::vector<AdapterSite> sites, int64_t first_block) {
   int64_t last = 0;
   for (const AdapterSite& site : sites) last = std::max(last, site.block);
@@ -52,6 +59,12 @@ void LoraParameters::initialise(double a_squared, RandomStream stream) {
     // Drawn on the CPU, so that a seed means the same matrices on every device.
     a(i).copy_(at::empty({rank_, sites_[i].in}, at::kFloat).uniform_(-bound, bound, generator));
   }
+}
+
+int64_t LoraParameters::first_block() const {
+  const auto lower = [](const AdapterSite& a, const AdapterSite& b) { return a.block < b.block; };
+  const auto first = std::min_element(sites_.begin(), sites_.end(), lower);
+  return first == sites_.end() ? 0 : first->block;
 }
 
 at::Tensor LoraParameters::view(const at::Tensor& flat, size_t i, bool b) const {

@@ -20,6 +20,14 @@ struct LoraGroup {
   std::vector<size_t> sites;   ///< sites with a matrix in it
 };
 
+/// Which linears of a block carry LoRA (algorithm.md 3.2). Values as in lethe.h.
+enum class LoraPosition : int32_t { kFfn = 1, kAttention = 2 };
+
+/// The model's sites of that position from block `first_block` on: its adapter_sites() or its
+/// attention_sites(). Throws as sites_from().
+std::vector<AdapterSite> lora_sites(const Model& model, LoraPosition position,
+                                    int64_t first_block = 0);
+
 /// Those of `sites` that are in block `first_block` or later. Throws kInvalidArgument naming the
 /// allowed range when there are none or `first_block` is negative.
 std::vector<AdapterSite> sites_from(std::vector<AdapterSite> sites, int64_t first_block);
@@ -39,6 +47,8 @@ class LoraParameters {
 
   const std::vector<AdapterSite>& sites() const { return sites_; }
   const std::vector<LoraGroup>& groups() const { return groups_; }
+  /// The lowest block with LoRA; 0 without sites.
+  int64_t first_block() const;
   int64_t rank() const { return rank_; }
   double scale() const { return scale_; }
   Grouping grouping() const { return grouping_; }

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <array>
 
 #include "adapters/frozen_attention.h"
@@ -86,7 +85,7 @@ LoraTransformer::LoraTransformer(Transformer transformer, LoraParameters& lora, 
       savings_(savings),
       dropout_(dropout),
       generator_(std::move(generator)),
-      first_(0),
+      first_(lora.first_block()),
       workspace_(std::make_unique<Workspace>()) {
   // Flash attention for the CPU is the one fused kernel whose backward LibTorch offers by itself.
   savings_.fused_attention = savings_.fused_attention && lora_.values().is_cpu();
@@ -99,7 +98,6 @@ LoraTransformer::LoraTransformer(Transformer transformer, LoraParameters& lora, 
   for (size_t i = 0; i < lora_.sites().size(); ++i) {
     const AdapterSite& site = lora_.sites()[i];
     workspace_->ffn.at(site.block)[site.layer == "fc1" ? 0 : 1].site = static_cast<int64_t>(i);
-    first_ = i == 0 ? site.block : std::min(first_, site.block);
   }
 }
 
@@ -111,13 +109,9 @@ at::Tensor LoraTransformer::prefix(const at::Tensor& tokens) const {
   at::Generator generator = generator_;
   options.generator = &generator;
   options.fused_attention = savings_.fused_attention;
-  at::Tensor x = lethe::dropout(tokens, options);
-  for (int64_t i = 0; i < first_; ++i) {
-    const Block& block = transformer_.blocks[i];
-    x = add_attention(x, block, transformer_, options, /*class_token_only=*/false);
-    x = add_feed_forward(x, block, options);
-  }
   const Block& block = transformer_.blocks[first_];
+  const at::Tensor x =
+      run_blocks(lethe::dropout(tokens, options), transformer_, 0, first_, options);
   const bool last = &block == &transformer_.blocks.back();
   return add_attention(x, block, transformer_, options, last && savings_.class_token_only);
 }

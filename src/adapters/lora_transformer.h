@@ -4,42 +4,24 @@
 // frozen weight is formed.
 #pragma once
 
-#include <ATen/core/Generator.h>
-
-#include <memory>
-
-#include "adapters/lora.h"
+#include "adapters/lora_network.h"
 
 namespace lethe {
 
-/// Which savings are in force; each is exact up to rounding.
-struct StepSavings {
-  bool class_token_only = true;  ///< last block for one token
-  bool fused_attention = true;   ///< attention matrix never stored
-  bool folded_lora = true;       ///< W + s B A formed once a step, one product each way
-};
-
-/// Not thread-safe; one for each training run. Activations live in a workspace that is reused from
-/// step to step.
-class LoraTransformer {
+/// `lora`'s sites are FFN linears. Activations live in a workspace that is reused from step to
+/// step.
+class LoraTransformer final : public LoraNetwork {
  public:
   LoraTransformer(Transformer transformer, LoraParameters& lora, StepSavings savings = {},
                   double dropout = 0, at::Generator generator = {});
-  ~LoraTransformer();
+  ~LoraTransformer() override;
 
-  /// The lowest block k with LoRA; what is below it runs in prefix() alone.
-  int64_t first_block() const { return first_; }
-
-  /// Everything before the FFN of block k, from tokens [B, N, D]: blocks 0 to k-1 and block k's
+  /// Everything before the FFN of the lowest block k with LoRA: blocks 0 to k-1 and block k's
   /// attention, as the residual stream [B, T, D]. T is 1 when k is the last block and only its
-  /// class token is wanted, N otherwise. No LoRA value enters it, so it can be kept between steps.
-  at::Tensor prefix(const at::Tensor& tokens) const;
-
-  /// From prefix() [B, T, D] to embeddings [B, D]; keeps what backward() needs.
-  at::Tensor forward(const at::Tensor& prefix);
-
-  /// From dL/d(embeddings) [B, D], adds dL/dA and dL/dB to lora.gradients().
-  void backward(const at::Tensor& gradient);
+  /// class token is wanted, N otherwise.
+  at::Tensor prefix(const at::Tensor& tokens) const override;
+  at::Tensor forward(const at::Tensor& prefix) override;
+  void backward(const at::Tensor& gradient) override;
 
  private:
   struct Workspace;

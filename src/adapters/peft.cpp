@@ -29,6 +29,17 @@ std::string module_name(const Model& model, const std::string& site, Naming nami
   return weight.substr(0, weight.size() - std::string_view(".weight").size());
 }
 
+/// PEFT adapts whole modules, and which rows of a qkv weight are q, k or v it cannot say.
+void check_whole_modules(const Model& model, const Adapter& adapter) {
+  for (const AdapterSite& site : model.attention_sites()) {
+    require(!adapter.tensors().contains(lora_tensor_name(site.name, false)), Code::kUnsupported,
+            "the adapter ", in_quotes(adapter.request_id()), " changes ", in_quotes(site.name),
+            ", which is some rows of ", in_quotes(site.weight),
+            "; PEFT adapts whole modules, so save it as a checkpoint of its own, or merge it into"
+            " the model");
+  }
+}
+
 std::string tensor_name(const std::string& module, bool b) {
   return lethe::str(kPrefix, module, b ? ".lora_B.weight" : ".lora_A.weight");
 }
@@ -323,6 +334,7 @@ LoraParameters unified(const std::vector<Module>& modules, const Limits& limits)
 
 void write_peft(const std::string& folder, const Adapter& adapter, Naming naming) {
   const auto model = architecture_of(adapter);
+  check_whole_modules(*model, adapter);
   if (naming == Naming::kOriginal) naming = Naming::kOwn;
   Weights tensors;
   Json modules = Json::array();

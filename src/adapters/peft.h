@@ -14,7 +14,8 @@ namespace lethe {
 
 /// Writes both files, each atomically, into `folder`, which is made when it is missing. Modules
 /// have the names of `naming`; an adapter knows of no checkpoint, so kOriginal means kOwn. Throws
-/// kIo, and kUnsupported when the adapter's architecture is unknown or has no such names.
+/// kIo, and kUnsupported when the adapter's architecture is unknown or has no such names, or when
+/// it adapts q, k and v apart: they are rows of one module, and PEFT adapts whole ones.
 void write_peft(const std::string& folder, const Adapter& adapter, Naming naming);
 
 /// Reads both files for `base`. Modules may have any names that its architecture knows. `facts`

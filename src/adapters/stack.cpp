@@ -24,16 +24,19 @@ std::string difference(const BaseModel& base, const Adapter& adapter) {
   }
   for (const auto& [name, tensor] : adapter.tensors()) {
     const bool b = name.back() == 'B';
-    const std::string weight = name.substr(0, name.size() - 7) + ".weight";
-    const auto found = base.weights().find(weight);
+    AdapterSite site{name.substr(0, name.size() - 7), "", 0, 0, 0};
+    for (const AdapterSite& known : base.model().attention_sites()) {
+      if (known.name == site.name) site = known;
+    }
+    const auto found = base.weights().find(site.weight);
     if (found == base.weights().end()) {
-      return lethe::str("this model has no ", in_quotes(weight), " for its tensor ",
+      return lethe::str("this model has no ", in_quotes(site.weight), " for its tensor ",
                         in_quotes(name));
     }
-    const at::Tensor& w = found->second;
+    const at::Tensor w = site.out > 0 ? site.rows(base.weights()) : found->second;
     if (w.dim() != 2 || w.size(b ? 0 : 1) != tensor.size(b ? 0 : 1)) {
       return lethe::str("its tensor ", in_quotes(name), " is ", tensor.sizes(), ", this model's ",
-                        in_quotes(weight), " is ", w.sizes());
+                        in_quotes(site.weight), site.out > 0 ? " has there " : " is ", w.sizes());
     }
   }
   return "the model specs differ; compare the manifest's arch_spec with this model's";
@@ -42,7 +45,7 @@ std::string difference(const BaseModel& base, const Adapter& adapter) {
 /// A manifest can lie: whatever fingerprint it names, its tensors must fit sites that carry LoRA.
 void check_tensors_fit(const BaseModel& base, const Adapter& adapter) {
   std::map<std::string, int64_t> expected;  // the dimension that the site fixes
-  for (const AdapterSite& site : base.model().adapter_sites()) {
+  for (const AdapterSite& site : base.model().all_sites()) {
     expected[lora_tensor_name(site.name, false)] = site.in;
     expected[lora_tensor_name(site.name, true)] = site.out;
   }
@@ -86,23 +89,34 @@ void check_scale(const StackEntry& entry) {
 
 Weights merge(const BaseModel& base, const Stack& stack) {
   Weights weights = base.weights();
-  const std::vector<AdapterSite> sites = base.model().adapter_sites();
-  const auto sum_up = [&](const AdapterSite& site) {
-    at::Tensor& w = weights.at(site.name + ".weight");
+  std::map<std::string, std::vector<AdapterSite>> sites_of;  // by tensor
+  for (const AdapterSite& site : base.model().all_sites()) sites_of[site.weight].push_back(site);
+  const std::vector<std::pair<std::string, std::vector<AdapterSite>>> tensors(sites_of.begin(),
+                                                                              sites_of.end());
+  const auto sum_up = [&](const AdapterSite& site, at::Tensor& w) {
+    at::Tensor rows = w.narrow(0, site.row, site.out);
+    bool changed = false;
     for (const StackEntry& entry : stack) {
       const auto a = entry.adapter->tensors().find(lora_tensor_name(site.name, false));
       if (entry.scale == 0 || a == entry.adapter->tensors().end()) continue;
       const at::Tensor& b = entry.adapter->tensors().at(lora_tensor_name(site.name, true));
-      w = at::addmm(w, b.to(w.device()), a->second.to(w.device()), /*beta=*/1,
-                    /*alpha=*/entry.scale * entry.adapter->scaling());
+      rows = at::addmm(rows, b.to(w.device()), a->second.to(w.device()), /*beta=*/1,
+                       /*alpha=*/entry.scale * entry.adapter->scaling());
+      changed = true;
     }
+    if (!changed) return;
+    // The base's memory is never written: rows of a tensor go to a copy of it.
+    w = site.out == w.size(0) ? rows : at::slice_scatter(w, rows, 0, site.row, site.row + site.out);
   };
-  // Sites side by side, each on one thread: a sum must not depend on how many threads the caller
+  // Tensors side by side, each on one thread: a sum must not depend on how many threads the caller
   // has, because a rolled-back model repeats its logits bit for bit.
-  at::parallel_for(0, static_cast<int64_t>(sites.size()), /*grain_size=*/1,
+  at::parallel_for(0, static_cast<int64_t>(tensors.size()), /*grain_size=*/1,
                    [&](int64_t begin, int64_t end) {
                      const ThreadBudget one_thread(1);
-                     for (int64_t i = begin; i < end; ++i) sum_up(sites[static_cast<size_t>(i)]);
+                     for (int64_t i = begin; i < end; ++i) {
+                       const auto& [name, sites] = tensors[static_cast<size_t>(i)];
+                       for (const AdapterSite& site : sites) sum_up(site, weights.at(name));
+                     }
                    });
   return weights;
 }

@@ -25,16 +25,15 @@ LoraStep::LoraStep(const Model& model, const Weights& start, LoraParameters& lor
       config_(config),
       prototypes_(prototypes),
       head_(model.head(start)),
-      network_(model.transformer(start), lora, savings_of(config), dropout, generator) {
+      network_(make_lora_network(model, start, lora, savings_of(config), dropout, generator)) {
   if (!(config.fast & kFastOnePass)) {
-    second_ = std::make_unique<LoraTransformer>(model.transformer(start), lora, savings_of(config),
-                                                dropout, generator);
+    second_ = make_lora_network(model, start, lora, savings_of(config), dropout, generator);
   }
 }
 
 at::Tensor LoraStep::prefix(const at::Tensor& images) const {
   const at::NoGradGuard no_grad;
-  return network_.prefix(model_.tokens(start_, images));
+  return network_->prefix(model_.tokens(start_, images));
 }
 
 LossTerms LoraStep::run(const at::Tensor& forget_prefix, const at::Tensor& forget_labels,
@@ -43,10 +42,10 @@ LossTerms LoraStep::run(const at::Tensor& forget_prefix, const at::Tensor& forge
   {
     const at::NoGradGuard no_grad;
     if (second_) {
-      retain_embeddings_ = network_.forward(retain_prefix);
+      retain_embeddings_ = network_->forward(retain_prefix);
       forget_embeddings_ = second_->forward(forget_prefix);
     } else {
-      const at::Tensor both = network_.forward(at::cat({forget_prefix, retain_prefix}));
+      const at::Tensor both = network_->forward(at::cat({forget_prefix, retain_prefix}));
       forget_embeddings_ = both.narrow(0, 0, forget);
       retain_embeddings_ = both.narrow(0, forget, retain);
     }
@@ -54,17 +53,17 @@ LossTerms LoraStep::run(const at::Tensor& forget_prefix, const at::Tensor& forge
   const at::AutoGradMode gradients(true);
   at::Tensor forget_leaf = forget_embeddings_.detach().requires_grad_(true);
   at::Tensor retain_leaf = retain_embeddings_.detach().requires_grad_(true);
-  LossTerms terms = losses(head_, prototypes_, config_, forget_leaf, forget_labels, retain_leaf,
-                           retain_labels);
+  LossTerms terms =
+      losses(head_, prototypes_, config_, forget_leaf, forget_labels, retain_leaf, retain_labels);
   terms.trained.backward();
 
   const at::NoGradGuard no_grad;
   lora_.gradients().zero_();
   if (second_) {
-    network_.backward(retain_leaf.grad());
+    network_->backward(retain_leaf.grad());
     second_->backward(forget_leaf.grad());
   } else {
-    network_.backward(at::cat({forget_leaf.grad(), retain_leaf.grad()}));
+    network_->backward(at::cat({forget_leaf.grad(), retain_leaf.grad()}));
   }
   return terms;
 }

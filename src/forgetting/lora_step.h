@@ -4,14 +4,14 @@
 
 #include <memory>
 
-#include "adapters/lora_transformer.h"
+#include "adapters/lora_network.h"
 #include "forgetting/losses.h"
 #include "models/model.h"
 
 namespace lethe {
 
-/// Not thread-safe. The network runs by hand (LoraTransformer), the losses on its embeddings by
-/// autograd: they are small, and so they stay readable.
+/// Not thread-safe. The network is make_lora_network()'s, written by hand where speed matters; the
+/// losses on its embeddings run by autograd: they are small, and so they stay readable.
 class LoraStep {
  public:
   /// `start`: the frozen weights W0 + earlier adapters. `prototypes` may be null. `dropout`: the
@@ -20,8 +20,9 @@ class LoraStep {
            const ForgetConfig& config, const Prototypes* prototypes, double dropout = 0,
            at::Generator generator = {});
 
-  /// Everything before the first LoRA layer, for float32 images [B, C, S, S]: LoraTransformer's
-  /// prefix, [B, T, D]. It depends on no LoRA value; without dropout it is the same in every step and may be cached.
+  /// Everything before the first LoRA layer, for float32 images [B, C, S, S]: the
+  /// network's prefix, [B, T, D]. It depends on no LoRA value; without dropout it is the same in
+  /// every step and may be cached.
   at::Tensor prefix(const at::Tensor& images) const;
 
   /// Losses at the present LoRA values; lora.gradients() becomes dL/d(A, B), L_structure's part
@@ -40,8 +41,8 @@ class LoraStep {
   const ForgetConfig& config_;
   const Prototypes* prototypes_;
   Head head_;
-  LoraTransformer network_;
-  std::unique_ptr<LoraTransformer> second_;  ///< for the forget batch when it has its own pass
+  std::unique_ptr<LoraNetwork> network_;
+  std::unique_ptr<LoraNetwork> second_;  ///< for the forget batch when it has its own pass
   at::Tensor forget_embeddings_, retain_embeddings_;
 };
 

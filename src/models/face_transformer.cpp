@@ -95,8 +95,8 @@ Transformer FaceTransformer::transformer(const Weights& weights) const {
   const auto norm = [&](const std::string& name) {
     return LayerNorm{at(name + ".weight"), at(name + ".bias"), eps};
   };
-  Transformer result{{}, norm("mlp_head.0"), spec().heads, spec().head_dim,
-                     spec().attention_scale()};
+  Transformer result{
+      {}, norm("mlp_head.0"), spec().heads, spec().head_dim, spec().attention_scale()};
   for (int64_t i = 0; i < spec().depth; ++i) {
     const std::string attention = layer_name(i) + "0.fn.", ffn = layer_name(i) + "1.fn.";
     result.blocks.push_back({norm(attention + "norm"),
@@ -123,6 +123,17 @@ std::vector<AdapterSite> FaceTransformer::adapter_sites() const {
       sites.push_back({layer_name(i) + "1.fn.fn.net." + (first ? "0" : "3"), layer, i,
                        first ? spec().dim : spec().mlp_dim, first ? spec().mlp_dim : spec().dim});
     }
+  }
+  return sites;
+}
+
+std::vector<AdapterSite> FaceTransformer::attention_sites() const {
+  std::vector<AdapterSite> sites;
+  for (int64_t i = 0; i < spec().depth; ++i) {
+    const std::string name = layer_name(i) + "0.fn.fn.to_qkv";
+    const auto block =
+        qkv_sites(name, name + ".weight", i, spec().dim, spec().heads * spec().head_dim);
+    sites.insert(sites.end(), block.begin(), block.end());
   }
   return sites;
 }

@@ -19,6 +19,7 @@ class FaceTransformer final : public Model {
   Head head(const Weights& weights) const override;
   Weights rename(Weights weights) const override { return weights; }
   std::vector<AdapterSite> adapter_sites() const override;
+  std::vector<AdapterSite> attention_sites() const override;
 };
 
 /// Images [B, C, S, S] to flattened patches [B, (S/P)^2, P*P*C], each in (row, column, channel) order.

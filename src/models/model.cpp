@@ -6,6 +6,24 @@
 
 namespace lethe {
 
+at::Tensor AdapterSite::rows(const Weights& weights) const {
+  return weights.at(weight).narrow(0, row, out);
+}
+
+std::vector<AdapterSite> qkv_sites(const std::string& name, const std::string& weight,
+                                   int64_t block, int64_t dim, int64_t inner) {
+  return {{name + ".q", "q", block, dim, inner, weight, 0},
+          {name + ".k", "k", block, dim, inner, weight, inner},
+          {name + ".v", "v", block, dim, inner, weight, 2 * inner}};
+}
+
+std::vector<AdapterSite> Model::all_sites() const {
+  std::vector<AdapterSite> sites = adapter_sites();
+  const std::vector<AdapterSite> attention = attention_sites();
+  sites.insert(sites.end(), attention.begin(), attention.end());
+  return sites;
+}
+
 at::Tensor Model::embed(const Weights& weights, const at::Tensor& images,
                         const ForwardOptions& options) const {
   return encode(tokens(weights, images), transformer(weights), options);

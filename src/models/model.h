@@ -23,13 +23,23 @@ struct TensorSpec {
   std::vector<int64_t> shape;
 };
 
-/// A linear layer that may carry LoRA. `name` + ".weight" is the tensor it adapts.
+/// A linear map that may carry LoRA: `out` rows of the tensor `weight`, from row `row` on.
 struct AdapterSite {
   std::string name;
-  std::string layer;  ///< "fc1" or "fc2": what the spec's adapter_layers selects
+  std::string layer;  ///< "fc1", "fc2": what the spec's adapter_layers selects; "q", "k", "v"
   int64_t block;
   int64_t in, out;
+  std::string weight = name + ".weight";
+  int64_t row = 0;
+
+  /// Its rows [out, in] of the tensor, a view.
+  at::Tensor rows(const Weights& weights) const;
 };
+
+/// q, k and v of the qkv weight `weight` [3 inner, dim] of block `block`, named `name` + ".q" and
+/// so on.
+std::vector<AdapterSite> qkv_sites(const std::string& name, const std::string& weight,
+                                   int64_t block, int64_t dim, int64_t inner);
 
 class Model {
  public:
@@ -56,8 +66,12 @@ class Model {
   /// The inverse of rename(): own names to those of `naming` (not kOriginal). Throws kUnsupported
   /// when it is none of namings().
   virtual Weights rename_to(Naming naming, Weights weights) const;
-  /// The linears that can carry LoRA, block by block, fc1 before fc2.
+  /// The FFN linears that can carry LoRA, block by block, fc1 before fc2.
   virtual std::vector<AdapterSite> adapter_sites() const = 0;
+  /// The q, k and v rows of every block's qkv weight, block by block: "<qkv>.q" and so on.
+  virtual std::vector<AdapterSite> attention_sites() const = 0;
+  /// adapter_sites() and attention_sites(): whatever an adapter may sit on.
+  std::vector<AdapterSite> all_sites() const;
 
   /// Images to embeddings [B, D].
   at::Tensor embed(const Weights& weights, const at::Tensor& images,

@@ -81,19 +81,21 @@ at::Tensor add_attention(const at::Tensor& x, const Block& block, const Transfor
   return x.narrow(1, 0, 1) + dropout(linear(mixed, block.out).unsqueeze(1), options);
 }
 
-at::Tensor add_feed_forward(const at::Tensor& x, const Block& block,
-                            const ForwardOptions& options) {
-  return x + dropout(feed_forward(layer_norm(x, block.norm2), block, options), options);
+at::Tensor run_blocks(at::Tensor x, const Transformer& transformer, size_t begin, size_t end,
+                      const ForwardOptions& options) {
+  for (size_t i = begin; i < end; ++i) {
+    const Block& block = transformer.blocks[i];
+    const bool last = i + 1 == transformer.blocks.size();
+    x = add_attention(x, block, transformer, options, last && options.class_token_only);
+    x = x + dropout(feed_forward(layer_norm(x, block.norm2), block, options), options);
+  }
+  return x;
 }
 
 at::Tensor encode(const at::Tensor& tokens, const Transformer& transformer,
                   const ForwardOptions& options) {
-  at::Tensor x = dropout(tokens, options);
-  for (const Block& block : transformer.blocks) {
-    const bool last = &block == &transformer.blocks.back();
-    x = add_attention(x, block, transformer, options, last && options.class_token_only);
-    x = add_feed_forward(x, block, options);
-  }
+  const at::Tensor x =
+      run_blocks(dropout(tokens, options), transformer, 0, transformer.blocks.size(), options);
   return layer_norm(x.select(1, 0), transformer.final_norm);
 }
 

@@ -71,11 +71,15 @@ ClassTokenAttention class_token_attention(const at::Tensor& normed, const Block&
 at::Tensor feed_forward(const at::Tensor& normed, const Block& block,
                         const ForwardOptions& options);
 
-/// The two halves of a block, dropout and residual included, from x [B, N, D]. `class_token_only`:
-/// the class token's row alone, [B, 1, D].
+/// x [B, N, D] and a block's attention branch on it, dropout included. `class_token_only`: the
+/// class token's row alone, [B, 1, D].
 at::Tensor add_attention(const at::Tensor& x, const Block& block, const Transformer& transformer,
                          const ForwardOptions& options, bool class_token_only);
-at::Tensor add_feed_forward(const at::Tensor& x, const Block& block, const ForwardOptions& options);
+
+/// Blocks `begin` to `end` - 1 of x [B, N, D], which had its dropout; [B, 1, D] after the last
+/// block for the class token alone.
+at::Tensor run_blocks(at::Tensor x, const Transformer& transformer, size_t begin, size_t end,
+                      const ForwardOptions& options);
 
 /// Tokens [B, N, D] to embeddings [B, D]. Differentiable in everything.
 at::Tensor encode(const at::Tensor& tokens, const Transformer& transformer,

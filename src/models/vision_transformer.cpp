@@ -144,4 +144,15 @@ std::vector<AdapterSite> VisionTransformer::adapter_sites() const {
   return sites;
 }
 
+std::vector<AdapterSite> VisionTransformer::attention_sites() const {
+  std::vector<AdapterSite> sites;
+  for (int64_t i = 0; i < spec().depth; ++i) {
+    const std::string name = layer_name(i) + "self_attention";
+    const auto block =
+        qkv_sites(name, name + ".in_proj_weight", i, spec().dim, spec().heads * spec().head_dim);
+    sites.insert(sites.end(), block.begin(), block.end());
+  }
+  return sites;
+}
+
 }  // namespace lethe

@@ -22,6 +22,7 @@ class VisionTransformer final : public Model {
   std::vector<Naming> namings() const override;
   Weights rename_to(Naming naming, Weights weights) const override;
   std::vector<AdapterSite> adapter_sites() const override;
+  std::vector<AdapterSite> attention_sites() const override;
 };
 
 }  // namespace lethe

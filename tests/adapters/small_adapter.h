@@ -31,6 +31,13 @@ inline LoraParameters small_lora(const BaseModel& base, uint64_t seed,
   return lora;
 }
 
+/// The same on q, k and v.
+inline LoraParameters small_attention_lora(const BaseModel& base, uint64_t seed) {
+  LoraParameters lora(base.model().attention_sites(), 2, 0.25, Grouping::kBlock, at::kCPU);
+  lora.values().normal_(0, 0.5, RandomStream(seed, "small attention lora").generator());
+  return lora;
+}
+
 /// The groups of `lora`; those named in `dropped` are not kept.
 inline std::vector<AdapterGroup> small_groups(const LoraParameters& lora,
                                               const std::vector<std::string>& dropped = {}) {

@@ -294,6 +294,71 @@ void merging_shares_what_no_adapter_changes(void**) {
   assert_true(same_bits(merge(*base, {}), base->weights()));
 }
 
+/// q, k and v are rows 0, 16 and 32 of one tensor: each of the three sums lands on its own.
+void attention_adapters_merge_into_their_rows(void**) {
+  const Json face = {{"arch", "face_vit"}, {"classes", 4},    {"image_size", 8}, {"patch_size", 4},
+                     {"dim", 12},          {"depth", 2},      {"heads", 3},      {"head_dim", 8},
+                     {"mlp_dim", 20},      {"head", "linear"}};
+  const auto model = make_model(ModelSpec::from_json(face));
+  const auto face_base = std::make_shared<const BaseModel>(
+      model, model->random_weights(RandomStream(1, "face")), at::kCPU);
+  for (const auto& base : {small_base(), face_base}) {
+    const LoraParameters lora = small_attention_lora(*base, 1);
+    const auto adapter = Adapter::create(*base, lora, small_groups(lora, {"block 1"}),
+                                         small_facts(*base, {}, "req-1", {1}));
+    assert_int_equal(adapter->tensors().size(), 6);  // A and B of q, k and v of block 0
+    assert_true(adapter->tensors().contains(lora.sites()[1].name + ".lora_A"));
+    const auto again = Adapter::from_file(adapter->to_file());
+    check_stack(*base, {{again}});
+    const auto ffn = small_adapter(*base, {{again}}, "req-2", {2}, 2);
+    const Weights before = base->weights(), merged = merge(*base, {{again}, {ffn}});
+    for (const auto& [name, tensor] : before) {
+      const bool block_0 = name.find("0") != std::string::npos;
+      const bool qkv = name.ends_with("in_proj_weight") || name.ends_with("qkv.weight");
+      if (!qkv) continue;
+      if (!(block_0 && name == lora.sites()[0].weight)) {  // block 1's is the base's memory
+        assert_ptr_equal(merged.at(name).const_data_ptr(), tensor.const_data_ptr());
+        continue;
+      }
+      at::Tensor expected = tensor.to(at::kDouble);
+      for (size_t i = 0; i < 3; ++i) {
+        expected.chunk(3, 0)[i].add_(lora.b(i).to(at::kDouble).mm(lora.a(i).to(at::kDouble)), 0.25);
+      }
+      assert_true((merged.at(name) - expected).abs().max().item<double>() < 1e-6);
+      assert_false(at::equal(merged.at(name), tensor));
+    }
+    assert_true(same_bits(merge(*base, {{ffn, 0}, {again, 0}}), before));  // rolled back
+    // Both kinds change what the model computes, and by what the merged weights say.
+    const auto& spec = base->model().spec();
+    const at::Tensor images = at::ones({1, spec.channels, 8, 8});
+    const at::Tensor plain = scores(*base, before, images);
+    const at::Tensor one = scores(*base, merge(*base, {{again}}), images);
+    assert_true((plain - one).abs().max().item<double>() > 1e-3);
+    assert_true((scores(*base, merged, images) - one).abs().max().item<double>() > 1e-3);
+  }
+}
+
+/// One after the other on the same rows, without a k: 2 x (s B A) on q, k as it was.
+void merging_attention_by_hand(void**) {
+  const auto base = small_base();
+  const std::string name = "encoder.layers.encoder_layer_1.self_attention.in_proj_weight";
+  std::vector<AdapterSite> sites = base->model().attention_sites();
+  sites = {sites[3], sites[5]};  // q and v of block 1
+  LoraParameters lora(sites, 2, 0.25, Grouping::kBlock, at::kCPU);
+  lora.a(0)[0][0] = 1;  // q's row 0 gains 3 / 4 at column 0
+  lora.b(0)[0][0] = 3;
+  lora.a(1)[1][2] = 2;  // v's row 15, the last of 48, gains 2 * 5 / 4 at column 2
+  lora.b(1)[15][1] = 5;
+  const auto first =
+      Adapter::create(*base, lora, small_groups(lora), small_facts(*base, {}, "req-1", {1}));
+  const auto second =
+      Adapter::create(*base, lora, small_groups(lora), small_facts(*base, {{first}}, "req-2", {2}));
+  const at::Tensor change = merge(*base, {{first}, {second}}).at(name) - base->weights().at(name);
+  expect_close(change[0][0].item<double>(), 1.5, 1e-6);
+  expect_close(change[47][2].item<double>(), 5, 1e-6);
+  assert_int_equal(at::count_nonzero(change.abs() > 1e-6).item<int64_t>(), 2);
+}
+
 void equal_stacks_merge_to_equal_bits(void**) {
   const auto base = small_base();
   const auto first = small_adapter(*base, {}, "req-1", {1}, 1);
@@ -318,6 +383,16 @@ void an_adapter_of_another_base_is_refused(void**) {
   wider["mlp_dim"] = 48;
   expect_error(Code::kBaseMismatch, lora_tensor_name(kSite, true),
                [&] { check_stack(*small_base(1, wider), {{adapter}}); });
+
+  const LoraParameters lora = small_attention_lora(*base, 1);
+  const auto attention =
+      Adapter::create(*base, lora, small_groups(lora), small_facts(*base, {}, "req-1", {1}));
+  expect_error(Code::kBaseMismatch, "the weights differ",
+               [&] { check_stack(*other_weights, {{attention}}); });
+  wider = small_spec();
+  wider["dim"] = 24;
+  expect_error(Code::kBaseMismatch, "in_proj_weight\" has there [24, 24]",
+               [&] { check_stack(*small_base(1, wider), {{attention}}); });
 }
 
 void a_lying_fingerprint_does_not_attach_misfitting_tensors(void**) {
@@ -332,6 +407,17 @@ void a_lying_fingerprint_does_not_attach_misfitting_tensors(void**) {
   const auto liar = Adapter::from_file(file);
   expect_error(Code::kBaseMismatch, "fits no layer",
                [&] { check_stack(*base, {{liar}}, /*allow_unverified=*/true); });
+
+  // Rows for q that reach into k's, were they taken.
+  std::vector<AdapterSite> sites = base->model().attention_sites();
+  sites.resize(1);
+  sites[0].out = 17;
+  LoraParameters lora(sites, 2, 0.25, Grouping::kBlock, at::kCPU);
+  lora.values().fill_(1);
+  const auto tall =
+      Adapter::create(*base, lora, small_groups(lora), small_facts(*base, {}, "req-1", {1}));
+  expect_error(Code::kBaseMismatch, "self_attention.q.lora_B",
+               [&] { check_stack(*base, {{tall}}, /*allow_unverified=*/true); });
 
   file = small_adapter(*base, {}, "req-1", {1}, 1)->to_file();
   file.manifest["arch_spec"]["classes"] = 100;
@@ -421,6 +507,8 @@ int main() {
       cmocka_unit_test(merged_weights_are_base_plus_scaled_products),
       cmocka_unit_test(merging_one_by_hand),
       cmocka_unit_test(merging_shares_what_no_adapter_changes),
+      cmocka_unit_test(attention_adapters_merge_into_their_rows),
+      cmocka_unit_test(merging_attention_by_hand),
       cmocka_unit_test(equal_stacks_merge_to_equal_bits),
       cmocka_unit_test(an_adapter_of_another_base_is_refused),
       cmocka_unit_test(a_lying_fingerprint_does_not_attach_misfitting_tensors),

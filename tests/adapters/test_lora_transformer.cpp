@@ -173,7 +173,7 @@ void gradients_are_right_from_any_first_block(void**) {
       const auto model = model_of(with(tiny, {{"depth", 3}, {"adapter_layers", layers}}));
       for (int64_t k : {0, 1, 2}) {
         Case c(model, sites_from(model->adapter_sites(), k), 3);
-        assert_int_equal(c.network().first_block(), k);
+        assert_int_equal(c.lora.first_block(), k);
         expect_equal_to_autograd(
             c, lethe::str(tiny.at("arch"), " ", layers.dump(), " from block ", k));
       }

@@ -74,6 +74,19 @@ void what_is_written_comes_back(void**) {
   }
 }
 
+void attention_adapters_are_refused(void**) {
+  const auto base = small_base();
+  const LoraParameters lora = small_attention_lora(*base, 1);
+  const auto adapter =
+      Adapter::create(*base, lora, small_groups(lora), small_facts(*base, {}, "req-1", {1}));
+  const TemporaryFolder root;
+  for (const Naming naming : {Naming::kOwn, Naming::kTimm, Naming::kHuggingFace}) {
+    expect_error(Code::kUnsupported, "which is some rows of",
+                 [&] { write_peft(root / "peft", *adapter, naming); });
+  }
+  assert_false(std::filesystem::exists(root / "peft"));
+}
+
 void scaling_is_read_as_peft_reads_it(void**) {
   const auto base = small_base();
   const at::Tensor w = base->weights().at(std::string(kSite) + ".weight");
@@ -216,6 +229,7 @@ int main() {
   using namespace lethe::testing;
   const CMUnitTest tests[] = {
       cmocka_unit_test(what_is_written_comes_back),
+      cmocka_unit_test(attention_adapters_are_refused),
       cmocka_unit_test(scaling_is_read_as_peft_reads_it),
       cmocka_unit_test(modules_of_different_ranks_become_one_adapter),
       cmocka_unit_test(half_precision_is_read),

@@ -22,6 +22,7 @@ class PixelModel final : public Model {
   Head head(const Weights& weights) const override { return Head(spec(), weights.at("w"), {}); }
   Weights rename(Weights weights) const override { return weights; }
   std::vector<AdapterSite> adapter_sites() const override { return {}; }
+  std::vector<AdapterSite> attention_sites() const override { return {}; }
 };
 
 PixelModel model_with(HeadKind kind) {

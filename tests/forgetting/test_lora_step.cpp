@@ -18,10 +18,11 @@ struct Case {
   at::Tensor y_f = at::tensor(std::vector<int64_t>{0, 2, 0}, at::kLong);
   at::Tensor y_r = at::tensor(std::vector<int64_t>{1, 3, 3, 1, 1}, at::kLong);
 
-  explicit Case(const Json& spec, int64_t first_block = 0)
+  explicit Case(const Json& spec, int64_t first_block = 0,
+                LoraPosition position = LoraPosition::kFfn)
       : model(model_of(with(spec, {{"dropout", 0}}))),
         weights(model->random_weights(RandomStream(1, "weights"))),
-        lora(sites_from(model->adapter_sites(), first_block), 2, 0.5, Grouping::kBlock, at::kCPU) {
+        lora(lora_sites(*model, position, first_block), 2, 0.5, Grouping::kBlock, at::kCPU) {
     at::Generator generator = RandomStream(2, "case").generator();
     for (auto& [name, tensor] : weights) {
       if (name.starts_with("heads")) tensor.normal_(0, 1, generator);
@@ -45,8 +46,10 @@ LossTerms by_autograd(const Case& c, const Prototypes* prototypes, at::Tensor& g
   for (size_t i = 0; i < c.lora.sites().size(); ++i) {
     const at::Tensor a = c.lora.a(i).to(at::kDouble).requires_grad_(true);
     const at::Tensor b = c.lora.b(i).to(at::kDouble).requires_grad_(true);
-    at::Tensor& w = weights[c.lora.sites()[i].name + ".weight"];
-    w = w + c.lora.scale() * b.mm(a);
+    const AdapterSite& site = c.lora.sites()[i];
+    at::Tensor& w = weights[site.weight];
+    const at::Tensor rows = at::arange(site.row, site.row + site.out);
+    w = at::index_add(w, 0, rows, c.lora.scale() * b.mm(a));
     leaves.insert(leaves.end(), {a, b});
   }
   const auto embed = [&](const at::Tensor& x) {
@@ -102,6 +105,15 @@ void a_step_is_that_of_autograd_from_any_first_block(void**) {
   for (const Json& tiny : {kTinyVit, kTinyFace}) {
     for (int64_t k : {1, 2}) {
       Case c(with(tiny, {{"head", "cosface"}, {"depth", 3}}), k);
+      expect_step_equal_to_autograd(c, true);
+    }
+  }
+}
+
+void a_step_on_attention_is_that_of_autograd(void**) {
+  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+    for (int64_t k : {0, 1}) {
+      Case c(with(tiny, {{"head", "cosface"}}), k, LoraPosition::kAttention);
       expect_step_equal_to_autograd(c, true);
     }
   }
@@ -200,6 +212,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_step_is_that_of_autograd_with_every_saving),
       cmocka_unit_test(a_step_is_that_of_autograd_from_any_first_block),
+      cmocka_unit_test(a_step_on_attention_is_that_of_autograd),
       cmocka_unit_test(beyond_the_bound_only_the_retain_batch_trains),
       cmocka_unit_test(cached_prefixes_are_those_of_the_samples),
       cmocka_unit_test(prototypes_are_class_means_without_dropout),
