@@ -1,0 +1,131 @@
+#include "experiment.h"
+
+#include <algorithm>
+
+#include "follow.h"
+#include "machine.h"
+#include "results.h"
+#include "task.h"
+
+namespace experiments {
+namespace {
+
+using cli::check;
+using cli::out;
+
+Json build_info() {
+  cli::Buffer json;
+  check(lethe_build_info_json(out(json)));
+  return cli::json_of(json);
+}
+
+/// Whoever keeps results apart from a build can tell what made them.
+void note_run(const Experiment& experiment, Json& results) {
+  Json& run = results.at("run");
+  run["command"] = experiment.command;
+  run["commit"] = experiment.commit.empty() ? Json() : Json(experiment.commit);
+  run["device"] = experiment.options.device;
+  run["threads"] = experiment.options.threads;
+  run["machine"] = describe_machine();
+  run["environment"] = build_info();
+}
+
+std::string sentence_of(const Row& row, int64_t seed, const Step& step, const Json& task) {
+  std::string text = row.label + ", seed " + std::to_string(seed) + ", " + step.name + ": ";
+  if (task.at("state") != "succeeded") {
+    return text + task.at("state").get<std::string>() + ": " +
+           task.at("message").get<std::string>();
+  }
+  const Json& metrics = task.at("metrics");
+  const auto add = [&](const char* name, const char* metric) {
+    if (metrics.contains(metric)) text += std::string(name) + cli::percent(metrics.at(metric));
+  };
+  add("H ", "h");
+  add(", Acc_r ", "acc_r");
+  add(", Acc_f ", "acc_f");
+  add(", Acc_o ", "acc_o");
+  add(", Acc_m ", "acc_m");
+  return text;
+}
+
+class Runner {
+ public:
+  explicit Runner(const Experiment& experiment)
+      : experiment_(experiment), protocol_(experiment.protocol) {}
+
+  bool run() {
+    const RunOptions& options = experiment_.options;
+    make_folder(options.out / "journal");
+    results_ = load_results(protocol_, options.out);
+    check(lethe_runtime_create(nullptr, out(runtime_)));
+    images_ = read_images(protocol_, runtime_.get());
+    base_ = make_base(protocol_, images_, options, runtime_.get());
+    check_all_settings(protocol_, base_);
+    if (results_.at("base").is_null()) {
+      results_["base"] = describe_base(protocol_, base_, images_, options.threads);
+      note_run(experiment_, results_);
+    }
+    for (const int64_t seed : protocol_.seeds) {
+      for (const Row& row : protocol_.rows) {
+        if (is_wanted(row)) run_row(row, seed);
+      }
+    }
+    write_results(results_, options.out);
+    return succeeded_;
+  }
+
+ private:
+  bool is_wanted(const Row& row) const {
+    const auto& only = experiment_.only;
+    return only.empty() || std::count(only.begin(), only.end(), row.id) > 0;
+  }
+
+  void run_row(const Row& row, int64_t seed) {
+    const size_t count = protocol_.steps.size();
+    if (!protocol_.independent) return run_steps(row, seed, 0, count, "");
+    for (size_t i = 0; i < count; ++i) {
+      run_steps(row, seed, i, i + 1, "-" + protocol_.steps[i].name);
+    }
+  }
+
+  /// Steps that follow each other on one model.
+  void run_steps(const Row& row, int64_t seed, size_t begin, size_t end, const std::string& mark) {
+    const fs::path folder =
+        experiment_.options.out / "journal" / (row.id + "-" + std::to_string(seed) + mark);
+    TaskRunner tasks(protocol_, images_, base_, experiment_.options, folder);
+    for (size_t i = begin; i < end; ++i) {
+      const std::string key = task_key(row.id, seed, protocol_.steps[i].name);
+      const Json& base = results_.at("base").at("steps").at(i);
+      const Json known = task_of(results_, row, seed, i);
+      const TaskOutcome outcome = tasks.run({row, seed, i, i - begin + 1, base, known});
+      put_task(results_, protocol_, row, seed, i, outcome.task);
+      Json& runs = results_.at("run").at("tasks");
+      if (outcome.ran_now || !runs.contains(key)) runs[key] = outcome.run;
+      if (outcome.ran_now) {
+        note_run(experiment_, results_);
+        write_results(results_, experiment_.options.out);
+        if (!experiment_.options.quiet) {
+          std::printf("%s\n", sentence_of(row, seed, protocol_.steps[i], outcome.task).c_str());
+          std::fflush(stdout);
+        }
+      }
+      if (outcome.task.at("state") == "succeeded") continue;
+      succeeded_ = false;
+      return;
+    }
+  }
+
+  const Experiment& experiment_;
+  const Protocol& protocol_;
+  Json results_;
+  cli::Runtime runtime_;
+  Images images_;
+  cli::Model base_;
+  bool succeeded_ = true;
+};
+
+}  // namespace
+
+bool run_experiment(const Experiment& experiment) { return Runner(experiment).run(); }
+
+}  // namespace experiments

@@ -1,0 +1,192 @@
+#include "tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "results.h"
+
+namespace experiments {
+namespace {
+
+const Json kNull;
+
+bool is_further(const std::string& name) {
+  for (const char* known :
+       {"h", "h_start", "steps", "forget_samples", "retain_samples", "tunable_ratio"}) {
+    if (name == known) return false;
+  }
+  for (const char* family : {"acc_", "plain_", "groups_"}) {
+    if (name.rfind(family, 0) == 0) return false;
+  }
+  return true;
+}
+
+/// A member that is a number.
+std::optional<double> number_at(const Json& object, const std::string& name) {
+  if (!object.is_object()) return std::nullopt;
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_number()) return std::nullopt;
+  return found->get<double>();
+}
+
+}  // namespace
+
+std::string fixed(double value, int decimals) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  const std::string shown = text;
+  const bool zero = shown.find_first_not_of("-0.") == std::string::npos;
+  return zero && shown.front() == '-' ? shown.substr(1) : shown;
+}
+
+std::string shown(const std::optional<double>& value, int decimals) {
+  return value ? fixed(*value, decimals) : kNone;
+}
+
+std::string shown(const std::optional<Figure>& figure, int decimals) {
+  if (!figure) return kNone;
+  const std::string mean = fixed(figure->mean, decimals);
+  return figure->count == 1 ? mean : mean + " \u00b1 " + fixed(figure->deviation, decimals);
+}
+
+Tables::Tables(const Json& results) : results_(results) {
+  for (const Json& step : results.at("steps")) {
+    steps_.push_back(step.at("name"));
+    has_past_.push_back(!step.at("past").empty());
+    missing_ = missing_ || !step.at("missing").empty();
+  }
+  std::set<int64_t> seeds;
+  for (const Json& entry : results.at("rows")) {
+    seeds.insert(entry.at("seed").get<int64_t>());
+    const std::string id = entry.at("id");
+    const bool known =
+        std::any_of(rows_.begin(), rows_.end(), [&](const TableRow& row) { return row.id == id; });
+    if (!known) rows_.push_back({id, entry.at("label")});
+  }
+  seeds_ = seeds.size();
+}
+
+template <typename Value>
+std::optional<Figure> Tables::over_seeds(size_t row, size_t step, Value value) const {
+  std::vector<double> values;
+  for (const Json& entry : results_.at("rows")) {
+    if (entry.at("id") != rows_[row].id) continue;
+    const Json& task = entry.at("tasks").at(step);
+    if (task.is_null()) continue;
+    if (const std::optional<double> found = value(entry, task)) values.push_back(*found);
+  }
+  if (values.empty()) return std::nullopt;
+  const auto count = static_cast<double>(values.size());
+  double sum = 0, squares = 0;
+  for (const double v : values) sum += v;
+  for (const double v : values) squares += (v - sum / count) * (v - sum / count);
+  return Figure{sum / count, values.size() > 1 ? std::sqrt(squares / (count - 1)) : 0,
+                values.size()};
+}
+
+std::optional<Figure> Tables::figure(size_t row, size_t step, const std::string& metric) const {
+  return over_seeds(row, step, [&](const Json& entry, const Json& task) {
+    if (const auto found = number_at(task.at("metrics"), metric)) return found;
+    const Json& tasks = results_.at("run").at("tasks");
+    const auto ran = tasks.find(task_key(entry.at("id"), entry.at("seed"), steps_[step]));
+    return ran == tasks.end() ? std::nullopt : number_at(*ran, metric);
+  });
+}
+
+std::optional<double> Tables::base(size_t step, const std::string& metric) const {
+  const Json& base = results_.at("base");
+  if (base.is_null()) return std::nullopt;
+  return number_at(base.at("steps").at(step), metric);
+}
+
+bool Tables::over_forgets(size_t row, size_t step) const {
+  const auto now = figure(row, step, "acc_r");
+  const auto before = base(step, "acc_r");
+  return now && before && *before - now->mean > kOverForgetting;
+}
+
+std::optional<Figure> Tables::zero_groups(size_t row, size_t step) const {
+  return over_seeds(row, step, [](const Json&, const Json& task) -> std::optional<double> {
+    const auto kept = number_at(task.at("metrics"), "groups_kept");
+    const auto total = number_at(task.at("metrics"), "groups_total");
+    if (!kept || !total || *total == 0) return std::nullopt;
+    return 100 * (1 - *kept / *total);
+  });
+}
+
+std::vector<std::string> Tables::further_metrics() const {
+  std::set<std::string> names;
+  for (const Json& entry : results_.at("rows")) {
+    for (const Json& task : entry.at("tasks")) {
+      if (task.is_null() || !task.at("metrics").is_object()) continue;
+      for (const auto& [name, value] : task.at("metrics").items()) {
+        if (is_further(name)) names.insert(name);
+      }
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+const Json& Tables::groups(size_t row, size_t step) const {
+  for (const Json& entry : results_.at("rows")) {
+    if (entry.at("id") != rows_[row].id) continue;
+    const Json& task = entry.at("tasks").at(step);
+    if (!task.is_null() && !task.at("groups").empty()) return task.at("groups");
+  }
+  return kNull;
+}
+
+std::vector<std::string> Tables::failures() const {
+  std::vector<std::string> list;
+  for (const Json& entry : results_.at("rows")) {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      const Json& task = entry.at("tasks").at(i);
+      if (task.is_null() || task.at("state") == "succeeded") continue;
+      list.push_back(entry.at("label").get<std::string>() + ", seed " + entry.at("seed").dump() +
+                     ", " + steps_[i] + ": " + task.at("state").get<std::string>() + ": " +
+                     task.at("message").get<std::string>());
+    }
+  }
+  return list;
+}
+
+std::string Tables::cell_heading(size_t step) const {
+  std::string text = "H / Acc_r / Acc_f";
+  if (has_past_[step]) text += " / Acc_o";
+  return missing_ ? text + " / Acc_m" : text;
+}
+
+std::string Tables::cell(std::optional<size_t> row, size_t step) const {
+  const auto text = [&](const char* metric) {
+    return row ? shown(figure(*row, step, metric), 2) : shown(base(step, metric), 2);
+  };
+  std::string cell = text("h") + " / " + text("acc_r") + " / " + text("acc_f");
+  if (has_past_[step]) cell += " / " + text("acc_o");
+  return missing_ ? cell + " / " + text("acc_m") : cell;
+}
+
+std::string Tables::joined(const std::vector<std::string>& texts) const {
+  const bool alike = std::all_of(texts.begin(), texts.end(),
+                                 [&](const std::string& text) { return text == texts.front(); });
+  if (alike) return texts.front();
+  std::string line;
+  for (const std::string& text : texts) line += (line.empty() ? "" : " / ") + text;
+  return line;
+}
+
+std::string Tables::over_steps(size_t row, const std::string& metric, int decimals) const {
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    texts.push_back(shown(figure(row, i, metric), decimals));
+  }
+  return joined(texts);
+}
+
+std::string Tables::zero_groups_over_steps(size_t row) const {
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < steps_.size(); ++i) texts.push_back(shown(zero_groups(row, i), 1));
+  return joined(texts);
+}
+
+}  // namespace experiments

@@ -1,0 +1,80 @@
+// The figures of results.json as tables show them: one row a method, over all seeds.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fields.h"
+
+namespace experiments {
+
+/// A figure over the seeds for which it exists.
+struct Figure {
+  double mean;
+  double deviation;  ///< sample standard deviation; 0 with one seed
+  size_t count;      ///< seeds, at least 1
+};
+
+struct TableRow {
+  std::string id, label;
+};
+
+/// Shown where there is no figure.
+inline constexpr const char* kNone = "\u2014";
+
+/// Acc_r this many points under the base's on the same classes is over-forgetting.
+inline constexpr double kOverForgetting = 10;
+
+/// Reads a results document (results.h). It must outlive this.
+class Tables {
+ public:
+  explicit Tables(const Json& results);
+
+  const std::vector<std::string>& steps() const { return steps_; }
+  const std::vector<TableRow>& rows() const { return rows_; }
+  size_t seed_count() const { return seeds_; }
+  bool has_missing() const { return missing_; }
+
+  /// `metric` of a row in a step; of "run" too. Nothing when no seed has it.
+  std::optional<Figure> figure(size_t row, size_t step, const std::string& metric) const;
+  /// acc, acc_f, acc_r, acc_m of the base on the classes of a step.
+  std::optional<double> base(size_t step, const std::string& metric) const;
+  bool over_forgets(size_t row, size_t step) const;
+  /// Part of the groups that a row dropped as zero, percent.
+  std::optional<Figure> zero_groups(size_t row, size_t step) const;
+  /// Metrics beyond accuracies, counts and times, that some row has: those of audits. Name order.
+  std::vector<std::string> further_metrics() const;
+  /// The groups of a row's first seed in a step: [{"name", "kept", "relative"}]; null: none.
+  const Json& groups(size_t row, size_t step) const;
+  /// What became of tasks that did not succeed: "SCRUB, seed 1, 80-20: failed: ...".
+  std::vector<std::string> failures() const;
+
+  /// "H / Acc_r / Acc_f / Acc_o / Acc_m" as the paper prints a cell of this step: Acc_o from the
+  /// second step on, Acc_m where classes are missing. `row` absent: the base's.
+  std::string cell(std::optional<size_t> row, size_t step) const;
+  /// The same for the heading.
+  std::string cell_heading(size_t step) const;
+  /// One figure a step, " / " between them; one alone when all steps agree.
+  std::string over_steps(size_t row, const std::string& metric, int decimals) const;
+  std::string zero_groups_over_steps(size_t row) const;
+
+ private:
+  template <typename Value>
+  std::optional<Figure> over_seeds(size_t row, size_t step, Value value) const;
+  std::string joined(const std::vector<std::string>& texts) const;
+
+  const Json& results_;
+  std::vector<std::string> steps_;
+  std::vector<bool> has_past_;
+  std::vector<TableRow> rows_;
+  size_t seeds_ = 0;
+  bool missing_ = false;
+};
+
+/// "71.20", "71.20 ± 0.31" with several seeds, kNone without a figure.
+std::string shown(const std::optional<Figure>& figure, int decimals);
+std::string shown(const std::optional<double>& value, int decimals);
+std::string fixed(double value, int decimals);
+
+}  // namespace experiments
