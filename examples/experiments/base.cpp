@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "follow.h"
+#include "head_rows.h"
 #include "results.h"
 
 namespace experiments {
@@ -164,7 +165,12 @@ cli::Model make_base(const Protocol& protocol, const Images& images, const RunOp
     if (!fs::exists(weights)) pretrain(protocol, images, options, weights, runtime);
   }
   cli::Model model = make_model(protocol, options, runtime);
-  check(lethe_model_load_weights(model.get(), weights.c_str(), nullptr));
+  if (weights == protocol.model.weights && !protocol.model.head_order.empty()) {
+    load_head_rows(runtime, protocol.model.spec, weights, read_lines(protocol.model.head_order),
+                   describe(images.train).at("class_names"), model.get());
+  } else {
+    check(lethe_model_load_weights(model.get(), weights.c_str(), nullptr));
+  }
   return model;
 }
 

@@ -25,8 +25,9 @@ struct DataPlan {
 
 struct ModelPlan {
   Json spec;
-  fs::path weights;  ///< used when the file exists; "": none
-  Json pretrain;     ///< otherwise: settings of one run after another; empty: none
+  fs::path weights;     ///< used when the file exists; "": none
+  fs::path head_order;  ///< names of the weights' outputs, of which the data's classes are taken
+  Json pretrain;        ///< otherwise: settings of one run after another; empty: none
 };
 
 /// A row of the tables.
