@@ -19,17 +19,19 @@ packages=(
   maven junit5 libmaven-compiler-plugin-java libmaven-resources-plugin-java libmaven-jar-plugin-java
   mono-mcs mono-runtime                            # C#
   chromium-headless-shell                          # the test of erasure-desk's page
+  python3-pil python3-fonttools                    # the experiments' images of letters
 )
+# The fonts that those images are drawn from: 120 packages, 71 MB.
+mapfile -t -O ${#packages[@]} packages < <(
+  awk -F '\t' '!/^#/ { gsub(" ", "\n", $2); print $2 }' "$root/examples/data/typefaces.tsv" | sort -u)
 [ "${1:-}" = --fuzz ] && packages+=(clang-14 clang libclang-rt-14-dev)
 torch=2.11.0
 # The default wheel's CPU library links these two CUDA libraries; they are small. The other packages
 # of the wheel's CUDA part (several GB) are left out: a CPU host never loads them.
 wheels=("torch==$torch" "nvidia-cuda-runtime==13.0.96" "nvidia-cuda-cupti==13.0.85")
 
-missing=()
-for package in "${packages[@]}"; do
-  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
-done
+mapfile -t missing < <(comm -23 <(printf '%s\n' "${packages[@]}" | sort -u) <(
+  dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u))
 if [ ${#missing[@]} -gt 0 ]; then
   [ "$(id -u)" = 0 ] || { echo "setup: run as root to install: ${missing[*]}" >&2; exit 1; }
   echo "setup: installing ${missing[*]}" >&2
@@ -47,3 +49,7 @@ if [ "$(cat "$done_mark" 2>/dev/null)" != "${wheels[*]}" ]; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary=:all: "${wheels[@]}"
   printf '%s' "${wheels[*]}" > "$done_mark"
 fi
+
+# The experiments' data, in .data/.
+"$root/examples/data/typefaces.py"
+"$root/examples/data/orl.py"

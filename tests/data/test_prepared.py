@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""The experiments' data as examples/data makes it. Usage: test_prepared.py FOLDER_OF_THE_SCRIPTS
+
+Prints cmocka's result lines, so that every case counts.
+"""
+import gzip
+import hashlib
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SCRIPTS = pathlib.Path(sys.argv[1]).resolve()
+TABLE = SCRIPTS / "typefaces.tsv"
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def draw(folder, *options, scripts=SCRIPTS, code=0):
+    done = subprocess.run([scripts / "typefaces.py", *options, folder], capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == code, f"exit code {done.returncode}, not {code}: {done.stderr}"
+    return done.stderr
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def idx(folder, name, header):
+    """The numbers of an IDX file's header, and its values."""
+    raw = gzip.decompress((folder / name).read_bytes())
+    numbers = [int.from_bytes(raw[i:i + 4], "big") for i in range(0, 4 * header, 4)]
+    return numbers, raw[4 * header:]
+
+
+@case
+def the_same_fonts_give_the_same_bytes():
+    draw(work / "one", "--limit-fonts", "3")
+    draw(work / "two", "--limit-fonts", "3")
+    first = content(work / "one")
+    assert len(first) == 5 and first == content(work / "two"), first.keys()
+    about = json.loads(first["classes.json"])
+    assert about["typeface_count"] == {"train": 3, "test": 3}, about["typeface_count"]
+    for name, digest in about["sha256"].items():
+        assert hashlib.sha256(first[name]).hexdigest() == digest, name
+
+
+@case
+def what_is_there_is_left_alone_and_what_is_damaged_made_anew():
+    before = (work / "one/classes.json").stat().st_mtime_ns
+    assert draw(work / "one", "--limit-fonts", "3") == ""
+    assert (work / "one/classes.json").stat().st_mtime_ns == before
+    (work / "one/t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
+    assert draw(work / "one", "--limit-fonts", "3") != ""
+    assert content(work / "one") == content(work / "two")
+
+
+@case
+def a_picture_is_one_glyph_in_the_middle_26_pixels_long():
+    about = json.loads((work / "one/classes.json").read_text())
+    for side, prefix in (("train", "train"), ("test", "t10k")):
+        (magic, count, height, width), pixels = idx(work / "one", f"{prefix}-images-idx3-ubyte.gz", 4)
+        (label_magic, label_count), labels = idx(work / "one", f"{prefix}-labels-idx1-ubyte.gz", 2)
+        assert (magic, height, width, label_magic) == (0x803, 32, 32, 0x801)
+        assert count == label_count == len(labels) == about["sample_count"][side] > 200
+        assert len(pixels) == count * 32 * 32
+        for one in about["classes"]:
+            assert labels.count(one["class"]) == one[side], one
+        for i in range(count):
+            rows = [pixels[i * 1024 + y * 32:i * 1024 + y * 32 + 32] for y in range(32)]
+            inked = [y for y in range(32) if any(rows[y])]
+            columns = [x for x in range(32) if any(row[x] for row in rows)]
+            # Faint ink at the ends of the longer side may round to black: 25 of the 26 must show.
+            extent = max(inked[-1] - inked[0], columns[-1] - columns[0]) + 1
+            assert 25 <= extent <= 26, (i, extent)
+            for places in (inked, columns):
+                assert abs(places[0] - (31 - places[-1])) <= 3, (i, places[0], places[-1])
+
+
+@case
+def no_typeface_and_no_font_is_on_both_sides():
+    rows = [line.split("\t") for line in TABLE.read_text().splitlines() if line[:1] != "#"]
+    sides = [row[0] for row in rows]
+    assert set(sides) == {"train", "test"} and len(rows) >= 120, len(rows)
+    assert 0.2 < sides.count("test") / len(rows) < 0.3
+    names = [row[2] for row in rows]
+    assert len(set(names)) == len(names)
+    files = [f"{row[3]}/{file}" for row in rows for file in row[4].split(" | ")]
+    assert len(set(files)) == len(files)
+
+
+@case
+def a_missing_font_names_the_package_to_install():
+    copy = work / "scripts"
+    copy.mkdir()
+    shutil.copy(SCRIPTS / "typefaces.py", copy)
+    (copy / "typefaces.tsv").write_text("train\tfonts-nowhere\tNowhere\ttruetype/no\tNowhere.ttf\n")
+    text = draw(work / "none", scripts=copy, code=1)
+    assert "truetype/no/Nowhere.ttf" in text and "apt-get install fonts-nowhere" in text, text
+    assert not (work / "none").exists()
+
+
+@case
+def photos_get_their_line_feeds_back():
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(SCRIPTS))
+    import orl
+    # Column x is 10 + 2x: a line feed begins every row. In row 50 the pixels 12 and 14 become a pair
+    # (13, 10), as in two of the photos: 2 (1 + 4) = 10 rough. Were the row's first pixel the pair, it
+    # would begin 13, 10, 10: 2 (3 + 2 + 4) = 18. Any other choice moves a row, 4 a pixel.
+    row = bytes(range(10, 10 + 2 * orl.WIDTH, 2))
+    clean = orl.HEADER + row * orl.HEIGHT
+    assert orl.line_feeds(clean.replace(b"\n", b"\r\n")) == clean
+    kept = orl.HEADER + row * 50 + b"\n\r\n" + row[3:] + row * 61
+    spoilt = kept.replace(b"\r\n", b"\0").replace(b"\n", b"\r\n").replace(b"\0", b"\r\n")
+    assert len(kept) == orl.SIZE and len(spoilt.replace(b"\r\n", b"\n")) == orl.SIZE - 1
+    assert orl.line_feeds(spoilt) == kept
+
+
+work = pathlib.Path(tempfile.mkdtemp(prefix="lethe-prepared-"))
+failed = []
+try:
+    for function in CASES:
+        print(f"[ RUN      ] {function.__name__}", flush=True)
+        try:
+            function()
+            print(f"[       OK ] {function.__name__}")
+        except Exception as problem:  # a case may fail in any way; the others still run
+            failed.append(function.__name__)
+            print(f"{type(problem).__name__}: {problem}\n[  FAILED  ] {function.__name__}")
+finally:
+    shutil.rmtree(work, ignore_errors=True)
+print(f"[  PASSED  ] {len(CASES) - len(failed)} test(s).")
+if failed:
+    print(f"[  FAILED  ] {len(failed)} test(s), listed below:")
+sys.exit(bool(failed))
