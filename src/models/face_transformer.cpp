@@ -77,11 +77,22 @@ at::Tensor patchify(const at::Tensor& images, int64_t patch) {
       .reshape({batch, side * side, patch * patch * channels});
 }
 
+at::Tensor overlapping_patches(const at::Tensor& images, int64_t patch, int64_t stride,
+                               int64_t padding) {
+  return at::im2col(images, {patch, patch}, /*dilation=*/{1, 1}, {padding, padding},
+                    {stride, stride})
+      .transpose(1, 2);
+}
+
 at::Tensor FaceTransformer::tokens(const Weights& weights, const at::Tensor& images) const {
   check_images(images.sizes());
-  const at::Tensor patches =
-      at::linear(patchify(images, spec().patch_size), weights.at("patch_to_embedding.weight"),
-                 weights.at("patch_to_embedding.bias"));
+  const ModelSpec& s = spec();
+  const at::Tensor pixels =
+      s.overlapping_patches()
+          ? overlapping_patches(images, s.patch_size, s.patch_stride, s.patch_padding)
+          : patchify(images, s.patch_size);
+  const at::Tensor patches = at::linear(pixels, weights.at("patch_to_embedding.weight"),
+                                        weights.at("patch_to_embedding.bias"));
   const at::Tensor first = weights.at("cls_token").expand({images.size(0), 1, spec().dim});
   return at::cat({first, patches}, 1) + weights.at("pos_embedding");
 }

@@ -32,6 +32,28 @@ const char* name_of(HeadKind kind) {
   return "linear";
 }
 
+/// Every pixel must be in a patch.
+void check_patches(const ModelSpec& spec) {
+  if (!spec.overlapping_patches()) {
+    require(spec.image_size % spec.patch_size == 0, Code::kInvalidArgument,
+            "model spec: \"image_size\" ", spec.image_size, " is not a multiple of \"patch_size\" ",
+            spec.patch_size);
+    return;
+  }
+  require(spec.patch_stride <= spec.patch_size && spec.patch_padding < spec.patch_size,
+          Code::kInvalidArgument, "model spec: \"patch_stride\" is ", spec.patch_stride,
+          " and \"patch_padding\" ", spec.patch_padding, ", allowed are at most ", spec.patch_size,
+          " and ", spec.patch_size - 1, " with \"patch_size\" ", spec.patch_size);
+  const int64_t framed = spec.image_size + 2 * spec.patch_padding;
+  require(spec.patch_size <= framed, Code::kInvalidArgument, "model spec: \"patch_size\" ",
+          spec.patch_size, " is larger than the image with its padding, ", framed);
+  const int64_t end =
+      (spec.patches_per_side() - 1) * spec.patch_stride + spec.patch_size - spec.patch_padding;
+  require(end >= spec.image_size, Code::kInvalidArgument, "model spec: the patches end at pixel ",
+          end, " of \"image_size\" ", spec.image_size,
+          "; change \"patch_size\", \"patch_stride\" or \"patch_padding\"");
+}
+
 }  // namespace
 
 ModelSpec ModelSpec::defaults(const std::string& arch) {
@@ -49,7 +71,7 @@ ModelSpec ModelSpec::defaults(const std::string& arch) {
     spec.layer_norm_eps = 1e-6;
     return spec;
   }
-  if (arch == "face_vit") {  // ViT-P8S8
+  if (arch == "face_vit" || arch == "face_vits") {  // ViT-P8S8, ViT-P12S8
     spec.classes = 100;
     spec.image_size = 112;
     spec.patch_size = 8;
@@ -63,9 +85,15 @@ ModelSpec ModelSpec::defaults(const std::string& arch) {
     spec.head = HeadKind::kCosFace;
     spec.head_margin = 0.35;
     spec.scale_by_model_dim = true;
+    if (arch == "face_vits") {
+      spec.patch_size = 12;
+      spec.patch_stride = 8;
+      spec.patch_padding = 4;
+    }
     return spec;
   }
-  fail(Code::kNotFound, "there is no architecture \"", arch, "\"; known are: face_vit, vit");
+  fail(Code::kNotFound, "there is no architecture \"", arch,
+       "\"; known are: face_vit, face_vits, vit");
 }
 
 ModelSpec ModelSpec::from_json(const Json& json) {
@@ -75,11 +103,15 @@ ModelSpec ModelSpec::from_json(const Json& json) {
   spec.image_size = fields.integer("image_size", spec.image_size, 1, 4096);
   spec.channels = fields.integer("channels", spec.channels, 1, 64);
   spec.patch_size = fields.integer("patch_size", spec.patch_size, 1, 1024);
+  if (spec.overlapping_patches()) {
+    spec.patch_stride = fields.integer("patch_stride", spec.patch_stride, 1, 1024);
+    spec.patch_padding = fields.integer("patch_padding", spec.patch_padding, 0, 1023);
+  }
   spec.dim = fields.integer("dim", spec.dim, 1, 16384);
   spec.depth = fields.integer("depth", spec.depth, 1, 200);
   spec.heads = fields.integer("heads", spec.heads, 1, 256);
-  // A vit's heads always share the width between them; only the face model may choose.
-  const bool free_head_dim = spec.arch == "face_vit";
+  // A vit's heads always share the width between them; only the face models may choose.
+  const bool free_head_dim = spec.arch != "vit";
   const int64_t head_dim = free_head_dim ? spec.head_dim : spec.dim / spec.heads;
   spec.head_dim = fields.integer("head_dim", head_dim, 1, 1024);
   spec.mlp_dim = fields.integer("mlp_dim", spec.mlp_dim, 1, 65536);
@@ -103,13 +135,12 @@ ModelSpec ModelSpec::from_json(const Json& json) {
   require(!spec.adapter_layers.empty() &&
               std::adjacent_find(spec.adapter_layers.begin(), spec.adapter_layers.end()) ==
                   spec.adapter_layers.end(),
-          Code::kInvalidArgument, "model spec: \"adapter_layers\" must name fc1, fc2 or both, once");
+          Code::kInvalidArgument,
+          "model spec: \"adapter_layers\" must name fc1, fc2 or both, once");
   spec.seed = fields.integer("seed", spec.seed, 0, INT64_MAX);
   fields.finish();
 
-  require(spec.image_size % spec.patch_size == 0, Code::kInvalidArgument,
-          "model spec: \"image_size\" ", spec.image_size, " is not a multiple of \"patch_size\" ",
-          spec.patch_size);
+  check_patches(spec);
   require(free_head_dim || spec.heads * spec.head_dim == spec.dim, Code::kInvalidArgument,
           "model spec: \"heads\" ", spec.heads, " times \"head_dim\" ", spec.head_dim,
           " must be \"dim\" ", spec.dim, " in a vit");
@@ -117,24 +148,29 @@ ModelSpec ModelSpec::from_json(const Json& json) {
 }
 
 Json ModelSpec::to_json() const {
-  return {{"arch", arch},
-          {"classes", classes},
-          {"image_size", image_size},
-          {"channels", channels},
-          {"patch_size", patch_size},
-          {"dim", dim},
-          {"depth", depth},
-          {"heads", heads},
-          {"head_dim", head_dim},
-          {"mlp_dim", mlp_dim},
-          {"dropout", dropout},
-          {"layer_norm_eps", layer_norm_eps},
-          {"head", name_of(head)},
-          {"head_scale", head_scale},
-          {"head_margin", head_margin},
-          {"attention_scale", scale_by_model_dim ? "dim" : "head_dim"},
-          {"adapter_layers", adapter_layers},
-          {"seed", seed}};
+  Json json = {{"arch", arch},
+               {"classes", classes},
+               {"image_size", image_size},
+               {"channels", channels},
+               {"patch_size", patch_size},
+               {"dim", dim},
+               {"depth", depth},
+               {"heads", heads},
+               {"head_dim", head_dim},
+               {"mlp_dim", mlp_dim},
+               {"dropout", dropout},
+               {"layer_norm_eps", layer_norm_eps},
+               {"head", name_of(head)},
+               {"head_scale", head_scale},
+               {"head_margin", head_margin},
+               {"attention_scale", scale_by_model_dim ? "dim" : "head_dim"},
+               {"adapter_layers", adapter_layers},
+               {"seed", seed}};
+  if (overlapping_patches()) {  // never in the others: fingerprints are made of this
+    json["patch_stride"] = patch_stride;
+    json["patch_padding"] = patch_padding;
+  }
+  return json;
 }
 
 double ModelSpec::attention_scale() const {

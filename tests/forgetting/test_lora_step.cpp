@@ -91,7 +91,7 @@ void expect_step_equal_to_autograd(Case& c, bool with_prototypes) {
 
 void a_step_is_that_of_autograd_with_every_saving(void**) {
   for (const char* head : {"linear", "cosface", "arcface"}) {
-    for (const Json& tiny : {kTinyVit, kTinyFace}) {
+    for (const Json& tiny : {kTinyVit, kTinyFace, kTinyFaces}) {
       Case c(with(tiny, {{"head", head}}));
       if (std::string(head) == "linear") c.config.forget_bound = 15;
       expect_step_equal_to_autograd(c, true);

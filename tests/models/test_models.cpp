@@ -40,8 +40,78 @@ void check_1_parameter_counts(void**) {
   assert_int_equal(lora_parameters(*vit, 8), 737'280);
 }
 
+/// The published face model but for the patches: 432 values instead of 192, 240 x 512 weights more.
+void overlapping_patches_change_one_tensor(void**) {
+  const auto face = model_of({{"arch", "face_vit"}}), faces = model_of({{"arch", "face_vits"}});
+  assert_int_equal(faces->spec().tokens(), 197);
+  assert_int_equal(parameters(*faces), 19'157'504 + 240 * 512);
+  assert_int_equal(lora_parameters(*faces, 8), 245'760);
+  const auto one = face->tensors(), other = faces->tensors();
+  assert_int_equal(one.size(), other.size());
+  for (size_t i = 0; i < one.size(); ++i) {
+    assert_true(one[i].name == other[i].name);
+    if (one[i].name == "patch_to_embedding.weight") {
+      assert_true(other[i].shape == std::vector<int64_t>({512, 432}));
+    } else {
+      assert_true(one[i].shape == other[i].shape);
+    }
+  }
+  // The names of the reference's ViTs_face (vits_face.py), one block.
+  std::set<std::string> names, expected = {"pos_embedding",
+                                           "cls_token",
+                                           "patch_to_embedding.weight",
+                                           "patch_to_embedding.bias",
+                                           "transformer.layers.0.0.fn.norm.weight",
+                                           "transformer.layers.0.0.fn.norm.bias",
+                                           "transformer.layers.0.0.fn.fn.to_qkv.weight",
+                                           "transformer.layers.0.0.fn.fn.to_out.0.weight",
+                                           "transformer.layers.0.0.fn.fn.to_out.0.bias",
+                                           "transformer.layers.0.1.fn.norm.weight",
+                                           "transformer.layers.0.1.fn.norm.bias",
+                                           "transformer.layers.0.1.fn.fn.net.0.weight",
+                                           "transformer.layers.0.1.fn.fn.net.0.bias",
+                                           "transformer.layers.0.1.fn.fn.net.3.weight",
+                                           "transformer.layers.0.1.fn.fn.net.3.bias",
+                                           "mlp_head.0.weight",
+                                           "mlp_head.0.bias",
+                                           "loss.weight"};
+  for (const TensorSpec& t : model_of(with(kTinyFaces, {{"depth", 1}}))->tensors()) {
+    names.insert(t.name);
+  }
+  assert_true(names == expected);
+}
+
+void overlapping_patches_are_part_of_their_spec_alone(void**) {
+  for (const char* arch : {"vit", "face_vit"}) {  // or their fingerprints would change
+    const Json json = ModelSpec::defaults(arch).to_json();
+    assert_false(json.contains("patch_stride") || json.contains("patch_padding"));
+    expect_error(Code::kInvalidArgument, "unknown key \"patch_stride\"", [&] {
+      ModelSpec::from_json({{"arch", arch}, {"patch_stride", 8}});
+    });
+  }
+  const Json json = ModelSpec::defaults("face_vits").to_json();
+  assert_true(json.at("patch_size") == 12 && json.at("patch_stride") == 8 &&
+              json.at("patch_padding") == 4);
+  assert_true(ModelSpec::from_json(json).to_json() == json);
+
+  const auto refused = [](const Json& changes, const std::string& part) {
+    expect_error(Code::kInvalidArgument, part,
+                 [&] { ModelSpec::from_json(with(kTinyFaces, changes)); });
+  };
+  refused({{"patch_stride", 0}}, "patch_stride");
+  refused({{"patch_stride", 7}}, "patch_stride");  // pixels between the windows
+  refused({{"patch_padding", -1}}, "patch_padding");
+  refused({{"patch_padding", 6}}, "patch_padding");  // a window of zeros
+  expect_error(Code::kInvalidArgument, "\"patch_stride\" is 8",  // the default does not fit
+               [&] { ModelSpec::from_json({{"arch", "face_vits"}, {"patch_size", 7}}); });
+  refused({{"patch_size", 13}}, "larger than the image with its padding, 12");
+  // Windows from 0 and 4 end at 6 and 10; the second would need 10 of the 9 that there are.
+  refused({{"image_size", 9}, {"patch_padding", 0}}, "end at pixel 6 of \"image_size\" 9");
+  assert_int_equal(ModelSpec::from_json(with(kTinyFaces, {{"image_size", 10}})).tokens(), 10);
+}
+
 void trap_sites_come_from_the_model_at_any_depth(void**) {
-  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+  for (const Json& tiny : {kTinyVit, kTinyFace, kTinyFaces}) {
     for (int64_t depth : {1, 8, 13}) {
       const auto model = model_of(with(tiny, {{"depth", depth}}));
       const auto sites = model->adapter_sites();
@@ -59,7 +129,7 @@ void trap_sites_come_from_the_model_at_any_depth(void**) {
 }
 
 void adapter_layers_choose_sites(void**) {
-  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+  for (const Json& tiny : {kTinyVit, kTinyFace, kTinyFaces}) {
     for (const char* layer : {"fc1", "fc2"}) {
       const auto model = model_of(with(tiny, {{"adapter_layers", {layer}}}));
       assert_int_equal(model->adapter_sites().size(), 2);
@@ -72,7 +142,7 @@ void adapter_layers_choose_sites(void**) {
 
 void tensor_lists_are_sorted_and_distinct(void**) {
   for (const char* head : {"linear", "cosface", "arcface"}) {
-    for (const Json& tiny : {kTinyVit, kTinyFace}) {
+    for (const Json& tiny : {kTinyVit, kTinyFace, kTinyFaces}) {
       const auto model = model_of(with(tiny, {{"head", head}, {"depth", 11}}));
       const auto list = model->tensors();
       std::set<std::string> names;
@@ -88,7 +158,7 @@ void tensor_lists_are_sorted_and_distinct(void**) {
 
 void random_weights_fit_and_repeat(void**) {
   for (const char* head : {"linear", "cosface"}) {
-    for (const Json& tiny : {kTinyVit, kTinyFace}) {
+    for (const Json& tiny : {kTinyVit, kTinyFace, kTinyFaces}) {
       const auto model = model_of(with(tiny, {{"head", head}}));
       const Weights weights = model->random_weights(RandomStream(1, "w"));
       const Weights again = model->random_weights(RandomStream(1, "w"));
@@ -114,11 +184,14 @@ void random_weights_fit_and_repeat(void**) {
 
 // --------------------------------------------------------------------------------- forward passes
 
-void check_2_patches_are_row_column_channel(void**) {
+/// Pixel (c, y, x) is 10000 c + 100 y + x.
+at::Tensor numbered_image() {
   const at::Tensor c = at::arange(3).view({3, 1, 1}), line = at::arange(112);
-  const at::Tensor image =
-      (c * 10000 + line.view({112, 1}) * 100 + line.view({1, 112})).to(at::kFloat).unsqueeze(0);
-  const at::Tensor patches = patchify(image, 8);
+  return (c * 10000 + line.view({112, 1}) * 100 + line.view({1, 112})).to(at::kFloat).unsqueeze(0);
+}
+
+void check_2_patches_are_row_column_channel(void**) {
+  const at::Tensor patches = patchify(numbered_image(), 8);
   assert_true(patches.sizes() == at::IntArrayRef({1, 196, 192}));
   const auto is = [&](int64_t patch, int64_t begin, const std::vector<float>& values) {
     for (size_t i = 0; i < values.size(); ++i) {
@@ -133,8 +206,40 @@ void check_2_patches_are_row_column_channel(void**) {
   is(195, 189, {11211, 21211, 31211});
 }
 
+/// Window (i, j) of the 14 x 14 begins at pixel (8 i - 4, 8 j - 4). Element 144 c + 12 r + k of its
+/// vector is pixel (c, 8 i - 4 + r, 8 j - 4 + k).
+void overlapping_patches_are_channel_row_column(void**) {
+  const at::Tensor patches = overlapping_patches(numbered_image(), 12, 8, 4);
+  assert_true(patches.sizes() == at::IntArrayRef({1, 196, 432}));
+  const auto is = [&](int64_t patch, int64_t begin, const std::vector<float>& values) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      expect_close(patches[0][patch][begin + static_cast<int64_t>(i)].item<float>(), values[i]);
+    }
+  };
+  is(15, 0, {404, 405, 406});                   // (1, 1) is inside: it begins at pixel (4, 4)
+  is(15, 12, {504});                            // the next row
+  is(15, 144, {10404, 10405});                  // the next channel
+  is(15, 431, {21515});                         // channel 2, row and column 4 + 11
+  is(0, 144, std::vector<float>(48, 0));        // (0, 0) begins at (-4, -4): four rows of zeros
+  is(0, 144 + 48, {0, 0, 0, 0, 10000, 10001});  // in row 4, image row 0, four zeros, then column 0
+  is(0, 144 + 60, {0, 0, 0, 0, 10100});
+  is(0, 431, {20707});
+  is(1, 47, {0, 4, 5});               // (0, 1) begins at (-4, 4): its fifth row is image row 0
+  is(13, 48, {100, 101});             // (0, 13) begins at (-4, 100)
+  is(13, 59, {111, 200});             // and ends at the image's last column, 111
+  is(14, 0, {0, 0, 0, 0, 400, 401});  // (1, 0) begins at (4, -4)
+  is(195, 0, {10100});                // (13, 13) begins at (100, 100), and no padding is in it
+  is(195, 431, {31211});
+  // A frame that the last window does reach: 4 x 4 pixels in windows of 4, 2 apart, begin at -1, 1.
+  const at::Tensor ones = overlapping_patches(at::ones({1, 1, 4, 4}), 4, 2, 1);
+  assert_true(ones.sizes() == at::IntArrayRef({1, 4, 16}));
+  for (int64_t i = 0; i < 4; ++i) assert_int_equal(ones[0][i].sum().item<int64_t>(), 9);
+  assert_int_equal(ones[0][3][15].item<int64_t>(), 0);  // its last row and column
+  assert_int_equal(ones[0][3][0].item<int64_t>(), 1);
+}
+
 void savings_change_nothing_beyond_rounding(void**) {
-  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+  for (const Json& tiny : {kTinyVit, kTinyFace, kTinyFaces}) {
     for (int64_t depth : {1, 3}) {
       const auto model = model_of(with(tiny, {{"depth", depth}}));
       const Weights weights = model->random_weights(RandomStream(1, "w"));
@@ -157,7 +262,7 @@ void savings_change_nothing_beyond_rounding(void**) {
 
 /// Images of a batch do not see each other, and a pixel of every patch matters.
 void embeddings_are_per_image(void**) {
-  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+  for (const Json& tiny : {kTinyVit, kTinyFace, kTinyFaces}) {
     const auto model = model_of(tiny);
     const Weights weights = model->random_weights(RandomStream(1, "w"));
     const at::Tensor images = images_for(*model);
@@ -235,7 +340,7 @@ void dropout_repeats_with_its_generator(void**) {
 }
 
 void images_of_another_shape_are_refused(void**) {
-  for (const Json& tiny : {kTinyVit, kTinyFace}) {
+  for (const Json& tiny : {kTinyVit, kTinyFace, kTinyFaces}) {
     const auto model = model_of(tiny);
     const Weights weights = model->random_weights(RandomStream(1, "w"));
     const int64_t c = model->spec().channels;
@@ -333,11 +438,14 @@ int main() {
   const lethe::ThreadBudget one(1);  // with tiny tensors more threads only wait for each other
   const CMUnitTest tests[] = {
       cmocka_unit_test(check_1_parameter_counts),
+      cmocka_unit_test(overlapping_patches_change_one_tensor),
+      cmocka_unit_test(overlapping_patches_are_part_of_their_spec_alone),
       cmocka_unit_test(trap_sites_come_from_the_model_at_any_depth),
       cmocka_unit_test(adapter_layers_choose_sites),
       cmocka_unit_test(tensor_lists_are_sorted_and_distinct),
       cmocka_unit_test(random_weights_fit_and_repeat),
       cmocka_unit_test(check_2_patches_are_row_column_channel),
+      cmocka_unit_test(overlapping_patches_are_channel_row_column),
       cmocka_unit_test(savings_change_nothing_beyond_rounding),
       cmocka_unit_test(embeddings_are_per_image),
       cmocka_unit_test(trap_attention_scale_is_a_choice),

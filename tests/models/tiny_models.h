@@ -1,4 +1,4 @@
-// Models of both architectures that run in microseconds.
+// Models of all architectures that run in microseconds.
 #pragma once
 
 #include "models/model.h"
@@ -12,6 +12,11 @@ inline const Json kTinyVit = {{"arch", "vit"}, {"classes", 4},    {"image_size",
 inline const Json kTinyFace = {{"arch", "face_vit"}, {"classes", 5},  {"image_size", 8},
                                {"patch_size", 4},    {"dim", 12},     {"depth", 2},
                                {"heads", 3},         {"head_dim", 8}, {"mlp_dim", 20}};
+// Four windows of 6 x 6 pixels, 4 apart: rows and columns -2 to 3 and 2 to 7 of 8.
+inline const Json kTinyFaces = {{"arch", "face_vits"}, {"classes", 5},       {"image_size", 8},
+                                {"patch_size", 6},     {"dim", 12},          {"depth", 2},
+                                {"patch_stride", 4},   {"patch_padding", 2}, {"heads", 3},
+                                {"head_dim", 8},       {"mlp_dim", 20}};
 
 inline Json with(Json spec, const Json& changes) {
   spec.update(changes);
