@@ -55,6 +55,29 @@ void trap_groups_cover_a_model_of_depth_8(void**) {
   }
 }
 
+/// The reference's ablations: only the depth differs, and every block is a group.
+void deeper_face_models_have_a_group_for_each_block(void**) {
+  for (const char* arch : {"face_vit", "face_vits"}) {
+    for (int64_t depth : {12, 18}) {
+      const auto model = model_of({{"arch", arch}, {"depth", depth}});
+      const LoraParameters lora = lora_of(*model, 8);
+      assert_int_equal(lora.values().numel(), depth * 245'760 / 6);
+      assert_int_equal(lora.groups().size(), depth);
+      for (int64_t i = 0; i < depth; ++i) {
+        const LoraGroup& group = lora.groups()[static_cast<size_t>(i)];
+        assert_true(group.name == lethe::str("block ", i));
+        assert_int_equal(group.sites.size(), 2);
+        const std::string layer = lethe::str("transformer.layers.", i, ".1.fn.fn.net.");
+        assert_true(lora.sites()[group.sites[0]].name == layer + "0");
+        assert_true(lora.sites()[group.sites[1]].name == layer + "3");
+      }
+      const LoraParameters attention(lora_sites(*model, LoraPosition::kAttention), 8, 1.0 / 8,
+                                     Grouping::kBlock, at::kCPU);
+      assert_int_equal(attention.groups().size(), depth);
+    }
+  }
+}
+
 void sites_start_at_the_first_block(void**) {
   for (const Json& tiny : {kTinyVit, kTinyFace}) {
     const auto model = model_of(with(tiny, {{"depth", 4}}));
@@ -349,6 +372,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(check_1_trainable_counts),
       cmocka_unit_test(trap_groups_cover_a_model_of_depth_8),
+      cmocka_unit_test(deeper_face_models_have_a_group_for_each_block),
       cmocka_unit_test(sites_start_at_the_first_block),
       cmocka_unit_test(groups_are_named_after_their_members),
       cmocka_unit_test(views_share_the_flat_buffer),

@@ -195,6 +195,33 @@ void trap_merged_reference_checkpoints_are_not_applied_twice(void**) {
   expect_same(model->import_weights(renamed(checkpoint, {{"", "module."}})), weights);
 }
 
+/// The reference's ablations of depth 12 and 18, as its code saves them: every block counts.
+void deeper_face_models_load(void**) {
+  for (const Json& tiny : {kTinyFace, kTinyFaces}) {
+    for (int64_t depth : {12, 18}) {
+      const auto model = model_of(with(tiny, {{"depth", depth}}));
+      const Weights weights = model->random_weights(RandomStream(3, "deep"));
+      Weights checkpoint = renamed(weights, {{"", "module."}});
+      checkpoint["module.transformer.layers.11.1.fn.fn.net.0.lora_A"] = at::ones({2, 12});
+      checkpoint["module.transformer.layers.11.1.fn.fn.net.0.lora_B"] = at::ones({20, 2});
+      Weights imported = model->import_weights(checkpoint);
+      expect_same(imported, weights);
+      const at::Tensor images = images_for(*model);
+      const at::Tensor expected = model->embed(weights, images);
+      for (int64_t i = 0; i < depth; ++i) {
+        const std::string name = lethe::str("transformer.layers.", i, ".1.fn.fn.net.3.bias");
+        at::Tensor& bias = imported.at(name);
+        bias = bias + at::arange(12);
+        assert_true(deviation(model->embed(imported, images), expected) > 1e-3);
+        bias = weights.at(name);
+      }
+      const auto shallow = model_of(with(tiny, {{"depth", depth - 1}}));
+      expect_error(Code::kInvalidArgument, "does not have; check depth",
+                   [&] { shallow->import_weights(checkpoint); });
+    }
+  }
+}
+
 void other_floating_types_become_float32(void**) {
   const auto model = model_of(kTinyVit);
   const Weights weights = model->random_weights(RandomStream(1, "w"));
@@ -287,6 +314,7 @@ int main() {
       cmocka_unit_test(devices_are_named_strictly),
       cmocka_unit_test(public_names_of_a_vit_give_equal_embeddings),
       cmocka_unit_test(trap_merged_reference_checkpoints_are_not_applied_twice),
+      cmocka_unit_test(deeper_face_models_load),
       cmocka_unit_test(other_floating_types_become_float32),
       cmocka_unit_test(bad_checkpoints_are_refused_by_tensor),
   };
