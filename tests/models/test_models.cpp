@@ -101,9 +101,11 @@ void overlapping_patches_are_part_of_their_spec_alone(void**) {
   refused({{"patch_stride", 0}}, "patch_stride");
   refused({{"patch_stride", 7}}, "patch_stride");  // pixels between the windows
   refused({{"patch_padding", -1}}, "patch_padding");
-  refused({{"patch_padding", 6}}, "patch_padding");  // a window of zeros
+  refused({{"patch_padding", 6}}, "patch_padding");              // a window of zeros
   expect_error(Code::kInvalidArgument, "\"patch_stride\" is 8",  // the default does not fit
-               [&] { ModelSpec::from_json({{"arch", "face_vits"}, {"patch_size", 7}}); });
+               [&] {
+                 ModelSpec::from_json({{"arch", "face_vits"}, {"patch_size", 7}});
+               });
   refused({{"patch_size", 13}}, "larger than the image with its padding, 12");
   // Windows from 0 and 4 end at 6 and 10; the second would need 10 of the 9 that there are.
   refused({{"image_size", 9}, {"patch_padding", 0}}, "end at pixel 6 of \"image_size\" 9");
