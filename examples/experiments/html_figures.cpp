@@ -1,7 +1,6 @@
 // The figures of the page, as inline SVG. Colours come from its style, so both themes fit.
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "render.h"
 
@@ -12,15 +11,15 @@ constexpr size_t kColours = 7, kShapes = 5;
 
 std::string at(double value) { return fixed(value, 1); }
 
-/// A circle, square, diamond, triangle or triangle on its tip; two rows differ in colour or shape.
-std::string mark(size_t row, double x, double y, const std::string& title) {
+/// A circle, square, diamond, triangle or triangle on its tip: no two of 35 are alike.
+std::string mark(size_t index, double x, double y, const std::string& title) {
   const auto polygon = [&](std::initializer_list<std::pair<double, double>> corners) {
     std::string points;
     for (const auto& [dx, dy] : corners) points += at(x + dx) + "," + at(y + dy) + " ";
     return "<polygon points=\"" + points + "\"";
   };
   std::string shape;
-  switch (row % kShapes) {
+  switch (index % kShapes) {
     case 0:
       shape = "<circle cx=\"" + at(x) + "\" cy=\"" + at(y) + "\" r=\"4.5\"";
       break;
@@ -36,8 +35,8 @@ std::string mark(size_t row, double x, double y, const std::string& title) {
     default:
       shape = polygon({{0, 5}, {5, -4}, {-5, -4}});
   }
-  return shape + " class=\"m" + std::to_string(row % kColours) + "\"><title>" + escaped(title) +
-         "</title>" + (row % kShapes == 0 ? "</circle>" : "</polygon>");
+  return shape + " class=\"m" + std::to_string(index % kColours) + "\"><title>" + escaped(title) +
+         "</title>" + (index % kShapes == 0 ? "</circle>" : "</polygon>");
 }
 
 std::string text_at(double x, double y, const std::string& text, const char* anchor = "start",
@@ -96,26 +95,24 @@ std::optional<std::pair<double, double>> extremes(const Tables& tables, const ch
   return range;
 }
 
-/// Moves labels apart that would overlap, keeping their order. `y` ascending on return.
-void spread(std::vector<std::pair<double, size_t>>& labels, double bottom) {
-  constexpr double kGap = 13;
-  std::sort(labels.begin(), labels.end());
-  for (size_t i = 1; i < labels.size(); ++i) {
-    labels[i].first = std::max(labels[i].first, labels[i - 1].first + kGap);
-  }
-  double limit = bottom;
-  for (size_t i = labels.size(); i-- > 0; limit = labels[i].first - kGap) {
-    labels[i].first = std::min(labels[i].first, limit);
-  }
-}
-
-std::string key_of(const Tables& tables) {
+std::string key_of(const std::vector<std::string>& names) {
   std::string html = "<ul class=\"key\">";
-  for (size_t row = 0; row < tables.rows().size(); ++row) {
-    html += "<li><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\">" + mark(row, 7, 7, "") +
-            "</svg>" + escaped(tables.rows()[row].label) + "</li>";
+  for (size_t i = 0; i < names.size(); ++i) {
+    html += "<li><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\">" + mark(i, 7, 7, names[i]) +
+            "</svg>" + escaped(names[i]) + "</li>";
   }
   return html + "</ul>\n";
+}
+
+std::vector<std::string> labels_of(const Tables& tables) {
+  std::vector<std::string> labels;
+  for (const TableRow& row : tables.rows()) labels.push_back(row.label);
+  return labels;
+}
+
+/// Where a percentage lies on an axis of square roots, which gives small ones more room.
+double root_place(double percent, double most, double first, double last) {
+  return first + (last - first) * std::sqrt(std::max(percent, 0.0) / most);
 }
 
 }  // namespace
@@ -123,47 +120,31 @@ std::string key_of(const Tables& tables) {
 std::string figure_h(const Tables& tables) {
   const auto range = extremes(tables, "h");
   if (!range) return "";
-  const size_t steps = tables.steps().size();
-  const double width = 820, left = 40, right = 640;
-  const double height = std::max(280.0, 13.0 * static_cast<double>(tables.rows().size()) + 60);
-  const double bottom = height - 28;
-  const Axis y = Axis::around(range->first, range->second, bottom, 12);
-  const auto x = [&](size_t i) {
-    return left + (right - left) * (static_cast<double>(i) + 0.5) / static_cast<double>(steps);
-  };
-  std::string svg = svg_head(width, height, "H of each method after each task");
-  svg += horizontal_grid(y, left, right);
-  for (size_t i = 0; i < steps; ++i) {
-    svg += text_at(x(i), height - 8, tables.steps()[i], "middle", "name");
+  const double width = 820, left = 190, right = 805, top = 8, line = 24;
+  const double bottom = top + line * static_cast<double>(tables.rows().size());
+  const Axis x = Axis::around(range->first, range->second, left, right);
+  std::string svg = svg_head(width, bottom + 24, "H of each method after each task");
+  for (double v = x.low; v <= x.high + 1e-9; v += x.step) {
+    svg += line_at("grid", x.place(v), top, x.place(v), bottom) +
+           text_at(x.place(v), bottom + 18, fixed(v, 0), "middle");
   }
-  std::vector<std::pair<double, size_t>> labels;
-  std::vector<double> ends(tables.rows().size());
   for (size_t row = 0; row < tables.rows().size(); ++row) {
-    std::string path, marks;
-    const std::string colour = "c" + std::to_string(row % kColours);
-    for (size_t i = 0; i < steps; ++i) {
+    const double y = top + line * (static_cast<double>(row) + 0.5);
+    const std::string& label = tables.rows()[row].label;
+    svg +=
+        "\n" + line_at("grid", left, y, right, y) + text_at(left - 12, y + 4, label, "end", "name");
+    for (size_t i = 0; i < tables.steps().size(); ++i) {
       const auto h = tables.figure(row, i, "h");
       if (!h) continue;
-      const double place = y.place(h->mean);
-      path += (path.empty() ? "M" : "L") + at(x(i)) + " " + at(place);
-      if (h->deviation > 0) {
-        marks += line_at(colour.c_str(), x(i), y.place(h->mean - h->deviation), x(i),
-                         y.place(h->mean + h->deviation));
-      }
-      marks += mark(row, x(i), place,
-                    tables.rows()[row].label + ", " + tables.steps()[i] + ": H " + shown(h, 2));
-      ends[row] = place;
+      const std::string colour = "c" + std::to_string(i % kColours);
+      svg += line_at(colour.c_str(), x.place(h->mean - h->deviation), y,
+                     x.place(h->mean + h->deviation), y) +
+             mark(i, x.place(h->mean), y, label + ", " + tables.steps()[i] + ": H " + shown(h, 2));
     }
-    if (path.empty()) continue;
-    svg += "<path class=\"line " + colour + "\" d=\"" + path + "\"/>" + marks + "\n";
-    labels.emplace_back(ends[row], row);
   }
-  spread(labels, bottom);
-  for (const auto& [place, row] : labels) {
-    svg += mark(row, right + 8, place, "") +
-           text_at(right + 20, place + 4, tables.rows()[row].label, "start", "name");
-  }
-  return "<figure><figcaption>Percent; the axis begins at " + fixed(y.low, 0) + ".</figcaption>" +
+  return key_of(tables.steps()) +
+         "<figure><figcaption>Percent, more is better; the axis begins at " + fixed(x.low, 0) +
+         (tables.seed_count() > 1 ? "; lines: one standard deviation" : "") + ".</figcaption>" +
          svg + "\n</svg></figure>\n";
 }
 
@@ -174,19 +155,22 @@ std::string figure_scatter(const Tables& tables) {
   for (size_t i = 0; i < tables.steps().size(); ++i) {
     if (const auto base = tables.base(i, "acc_r")) kept->second = std::max(kept->second, *base);
   }
-  const double width = 330, height = 270, left = 36, right = 320, top = 10, bottom = 226;
-  const Axis x = Axis::around(0, std::max(5.0, left_over->second), left, right);
+  const double width = 330, height = 270, left = 36, right = 320, top = 22, bottom = 226;
+  const double most = std::max(5.0, left_over->second);
   const Axis y = Axis::around(kept->first, kept->second, bottom, top);
-  std::string html = key_of(tables) + "<div class=\"panels\">\n";
+  std::string html = key_of(labels_of(tables)) + "<div class=\"panels\">\n";
   for (size_t i = 0; i < tables.steps().size(); ++i) {
     html += "<figure><figcaption>" + escaped(tables.steps()[i]) + "</figcaption>" +
             svg_head(width, height, "Acc_r over Acc_f after " + tables.steps()[i]) +
             horizontal_grid(y, left, right);
-    for (double v = x.low; v <= x.high + 1e-9; v += x.step) {
-      html += text_at(x.place(v), bottom + 16, fixed(v, 0), "middle");
+    for (const double v : {0.0, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0}) {
+      if (v <= most) {
+        html += text_at(root_place(v, most, left, right), bottom + 16, fixed(v, 0), "middle");
+      }
     }
-    html += text_at(right, bottom + 34, "Acc_f, percent (less is better)", "end") +
-            text_at(left + 4, top + 2, "Acc_r, percent");
+    html +=
+        text_at(right, bottom + 34, "Acc_f, percent, less is better (square-root axis)", "end") +
+        text_at(left, 10, "Acc_r, percent");
     if (const auto base = tables.base(i, "acc_r")) {
       html += line_at("base", left, y.place(*base), right, y.place(*base)) +
               text_at(right, y.place(*base) - 5, "pre-trained", "end");
@@ -194,7 +178,7 @@ std::string figure_scatter(const Tables& tables) {
     for (size_t row = 0; row < tables.rows().size(); ++row) {
       const auto f = tables.figure(row, i, "acc_f"), r = tables.figure(row, i, "acc_r");
       if (!f || !r) continue;
-      html += mark(row, x.place(f->mean), y.place(r->mean),
+      html += mark(row, root_place(f->mean, most, left, right), y.place(r->mean),
                    tables.rows()[row].label + ": Acc_f " + shown(f, 2) + ", Acc_r " + shown(r, 2));
     }
     html += "\n</svg></figure>\n";

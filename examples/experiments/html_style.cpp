@@ -1,5 +1,5 @@
-// How the page looks: one column, system type, two themes, no script. Rows of the tables are told
-// apart by colour and by the shape of their marks; every colour has a contrast of 3 : 1 or more.
+// How the page looks: one column, system type, two themes, no script. Marks are told
+// apart by colour and by shape; every colour has a contrast of 3 : 1 or more.
 #include "render.h"
 
 namespace experiments {
@@ -34,9 +34,8 @@ svg{display:block;width:100%;height:auto;overflow:visible}
 svg text{font-size:11px;fill:var(--soft)}
 svg .grid{stroke:var(--rule);stroke-width:1}
 svg .base{stroke:var(--soft);stroke-width:1.25;stroke-dasharray:5 4}
-svg .line{fill:none;stroke-width:1.5;opacity:.75}
 svg .name{fill:var(--ink)}
-svg .cell{fill:none;stroke:var(--rule)}
+svg .cell{fill:none;stroke:var(--soft)}
 svg .kept{fill:var(--c0)}
 .panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem 2rem}
 .key{display:flex;flex-wrap:wrap;gap:.25rem 1.1rem;list-style:none;padding:0;max-width:none}

@@ -30,6 +30,12 @@ std::optional<double> number_at(const Json& object, const std::string& name) {
   return found->get<double>();
 }
 
+/// Without a deviation of 0: what is a fact and not a measurement has none.
+std::string plainly_shown(std::optional<Figure> figure, int decimals) {
+  if (figure && figure->deviation == 0) figure->count = 1;
+  return shown(figure, decimals);
+}
+
 }  // namespace
 
 std::string fixed(double value, int decimals) {
@@ -178,14 +184,16 @@ std::string Tables::joined(const std::vector<std::string>& texts) const {
 std::string Tables::over_steps(size_t row, const std::string& metric, int decimals) const {
   std::vector<std::string> texts;
   for (size_t i = 0; i < steps_.size(); ++i) {
-    texts.push_back(shown(figure(row, i, metric), decimals));
+    texts.push_back(plainly_shown(figure(row, i, metric), decimals));
   }
   return joined(texts);
 }
 
 std::string Tables::zero_groups_over_steps(size_t row) const {
   std::vector<std::string> texts;
-  for (size_t i = 0; i < steps_.size(); ++i) texts.push_back(shown(zero_groups(row, i), 1));
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    texts.push_back(plainly_shown(zero_groups(row, i), 1));
+  }
   return joined(texts);
 }
 

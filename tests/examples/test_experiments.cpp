@@ -1,0 +1,511 @@
+// The experiment runner without training: class order, slicing, protocols, settings, tables, pages.
+#include "../../examples/experiments/experiment.h"
+#include "../../examples/experiments/head_rows.h"
+#include "../../examples/experiments/python_shuffle.h"
+#include "../../examples/experiments/render.h"
+#include "../../examples/experiments/results.h"
+#include "test.h"
+
+#include <fstream>
+
+namespace experiments {
+namespace {
+
+using lethe::testing::expect_close;
+using lethe::testing::TemporaryFolder;
+
+/// Fails unless `body` throws a Failure with this code whose message contains `part`.
+void expect_failure(lethe_status status, const std::string& part,
+                    const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Failure& failure) {
+    if (failure.status != status) {
+      fail_msg("code %d instead of %d: %s", failure.status, status, failure.what());
+    }
+    if (std::string(failure.what()).find(part) == std::string::npos) {
+      fail_msg("\"%s\" does not name \"%s\"", failure.what(), part.c_str());
+    }
+    return;
+  }
+  fail_msg("nothing was thrown; expected a failure naming \"%s\"", part.c_str());
+}
+
+void expect_contains(const std::string& text, const std::string& part) {
+  if (text.find(part) == std::string::npos) {
+    fail_msg("\"%s\" is not in:\n%s", part.c_str(), text.c_str());
+  }
+}
+
+// ------------------------------------------------------------------ order and slicing
+
+// list(range(100)) after random.seed(1337); random.shuffle(...), as CPython 3.11 prints it.
+void the_order_is_the_papers(void**) {
+  const Classes expected = {83, 17, 10, 9,  89, 52, 7,  32, 37, 77, 61, 34, 78, 55, 56, 63, 69,
+                            22, 75, 66, 35, 72, 71, 23, 86, 38, 24, 5,  29, 30, 16, 11, 82, 19,
+                            57, 14, 91, 27, 98, 53, 0,  20, 59, 28, 47, 18, 6,  48, 12, 62, 1,
+                            43, 3,  60, 41, 85, 4,  95, 97, 36, 94, 65, 67, 99, 25, 33, 70, 40,
+                            92, 31, 58, 15, 45, 2,  87, 76, 80, 44, 64, 8,  51, 54, 13, 88, 84,
+                            26, 50, 39, 96, 81, 49, 42, 21, 93, 74, 73, 46, 90, 68, 79};
+  assert_true(python_shuffled(100, 1337) == expected);
+}
+
+// The same with other seeds, one of them of two words, and lists that are too short to shuffle.
+void other_seeds_and_sizes_are_cpythons_too(void**) {
+  assert_true(python_shuffled(10, 0) == (Classes{7, 8, 1, 5, 3, 4, 2, 0, 9, 6}));
+  assert_true(python_shuffled(10, 0x123456789abcull) == (Classes{7, 5, 2, 9, 1, 8, 4, 3, 0, 6}));
+  assert_true(python_shuffled(1, 5) == Classes{0});
+  assert_true(python_shuffled(0, 5).empty());
+}
+
+// 4 tasks of 20 of 100: T_1 forgets order[80:100], T_4 order[20:40] (algorithm.md 1.3).
+void four_steps_slice_as_the_paper(void**) {
+  const Classes order = python_shuffled(100, 1337);
+  const std::vector<Step> steps = continual_steps(order, 80, 20, 4, 0);
+  assert_int_equal(steps.size(), 4);
+  const char* names[] = {"100-20", "80-20", "60-20", "40-20"};
+  for (size_t i = 0; i < 4; ++i) {
+    const auto retained = static_cast<std::ptrdiff_t>(80 - 20 * i);
+    assert_string_equal(steps[i].name.c_str(), names[i]);
+    assert_true(steps[i].retained == Classes(order.begin(), order.begin() + retained));
+    assert_true(steps[i].forget ==
+                Classes(order.begin() + retained, order.begin() + retained + 20));
+    assert_true(steps[i].past == Classes(order.begin() + retained + 20, order.end()));
+    assert_true(steps[i].missing.empty() && steps[i].replay == steps[i].retained);
+  }
+  assert_int_equal(steps[0].forget.front(), 51);
+  assert_int_equal(steps[0].forget.back(), 79);
+}
+
+// Continual runs miss the first classes of the order, single steps the last of those retained.
+void missing_classes_lie_where_the_paper_has_them(void**) {
+  const Classes order = {4, 2, 0, 1, 5, 3};
+  const std::vector<Step> steps = continual_steps(order, 4, 2, 2, 1);
+  assert_true(steps[1].missing == Classes{4} && steps[1].replay == Classes{2});
+  assert_true(steps[1].retained == (Classes{4, 2}) && steps[1].past == (Classes{5, 3}));
+  const Step single = single_step(order, 2, 1);
+  assert_string_equal(single.name.c_str(), "6-2");
+  assert_true(single.missing == Classes{1} && single.replay == (Classes{4, 2, 0}));
+  assert_true(single.past.empty() && single.forget == (Classes{5, 3}));
+}
+
+void impossible_slices_are_refused(void**) {
+  const Classes order = {0, 1, 2, 3, 4, 5};
+  expect_failure(LETHE_E_INVALID_ARGUMENT, "first 3 and per_task 2",
+                 [&] { continual_steps(order, 3, 2, 1, 0); });
+  expect_failure(LETHE_E_INVALID_ARGUMENT, "retains 0 classes",
+                 [&] { continual_steps(order, 4, 2, 3, 0); });
+  expect_failure(LETHE_E_INVALID_ARGUMENT, "2 would be missing",
+                 [&] { continual_steps(order, 4, 2, 2, 2); });
+  expect_failure(LETHE_E_INVALID_ARGUMENT, "1 to 5", [&] { single_step(order, 6, 0); });
+}
+
+// ------------------------------------------------------------------ protocols
+
+Json protocol_json() {
+  return Json::parse(R"({
+    "name": "tiny", "title": "A tiny one",
+    "data": {"kind": "idx", "root": "images", "train": ["a", "b"], "test": ["c", "d"],
+             "class_count": 6, "prepare": "make images"},
+    "model": {"spec": {"arch": "vit"}, "weights": "w.safetensors"},
+    "tasks": {"order": [4, 2, 0, 1, 5, 3], "first": 4, "per_task": 2, "count": 2},
+    "few_shot": 4,
+    "settings": {"epochs": 3, "rank": 4},
+    "methods": [{"name": "gs-lora", "label": "GS-LoRA"},
+                {"name": "gs-lora++", "settings": {"rank": 2, "forget_weight": [0.1, 0.2]}}],
+    "seeds": [7, 8]
+  })");
+}
+
+void a_protocol_is_read(void**) {
+  const Protocol protocol = parse_protocol(protocol_json(), "folder");
+  assert_string_equal(protocol.data.root.c_str(), "folder/images");
+  assert_string_equal(protocol.model.weights.c_str(), "folder/w.safetensors");
+  assert_int_equal(protocol.steps.size(), 2);
+  assert_string_equal(protocol.rows[1].label.c_str(), "gs-lora++");
+  assert_false(protocol.independent);
+  Json single = protocol_json();
+  single["tasks"] = {{"single", {1, 3}}};
+  single["methods"] = {{{"name", "ewc"}}};
+  const Protocol two = parse_protocol(single, "");
+  assert_true(two.independent && two.steps[1].name == "6-3" && two.steps[1].past.empty());
+  assert_true(two.order == python_shuffled(6, 1337));
+}
+
+// Gates are off; then few_shot, the common settings, the row's, the step's of a list; then the
+// seed.
+void settings_are_layered(void**) {
+  const Protocol protocol = parse_protocol(protocol_json(), "");
+  const Json expected = {{"gate_max_acc_f", -1},
+                         {"gate_max_acc_r_drop", -1},
+                         {"few_shot", 4},
+                         {"epochs", 3},
+                         {"rank", 2},
+                         {"forget_weight", 0.2},
+                         {"seed", 8}};
+  assert_true(settings_of(protocol, protocol.rows[1], 1, 8) == expected);
+  assert_int_equal(settings_of(protocol, protocol.rows[0], 0, 7).at("rank"), 4);
+}
+
+struct Mistake {
+  const char* patch;  ///< a JSON merge patch on the protocol above
+  const char* named;
+};
+
+void mistakes_in_protocols_are_named(void**) {
+  const Mistake mistakes[] = {
+      {R"({"retries": 3})", "unknown key \"retries\""},
+      {R"({"name": null})", "lacks the key \"name\""},
+      {R"({"name": "../up"})", "\"name\" is \"../up\""},
+      {R"({"data": {"shuffle": true}})", "data has the unknown key \"shuffle\""},
+      {R"({"data": {"kind": "video"}})", "not \"video\""},
+      {R"({"data": {"train": "a"}})", "\"train\" must be a list"},
+      {R"({"data": {"train": ["a"]}})", "[images, labels]"},
+      {R"({"data": {"class_count": "6"}})", "\"class_count\" must be an integer, not \"6\""},
+      {R"({"data": {"class_count": 1}})", "2 to 1000000"},
+      {R"({"model": {"weights": null}})", "neither \"weights\" nor \"pretrain\""},
+      {R"({"model": {"sepc": 1}})", "unknown key \"sepc\""},
+      {R"({"model": {"spec": 3}})", "\"spec\" must be an object or the path"},
+      {R"({"tasks": {"order": [0, 1, 2]}})", "each class from 0 to 5 once"},
+      {R"({"tasks": {"order": "random"}})", "\"order\" must be a list"},
+      {R"({"tasks": {"order_sede": 1}})", "unknown key \"order_sede\""},
+      {R"({"tasks": {"count": 3}})", "retains 0 classes"},
+      {R"({"missing": 2})", "2 would be missing"},
+      {R"({"methods": []})", "methods is empty"},
+      {R"({"methods": [{"name": "ewc"}, {"name": "ewc"}]})", "\"ewc\" is there already"},
+      {R"({"methods": [{"name": "ewc", "setings": {}}]})", "methods[0] has the unknown key"},
+      {R"({"methods": [{"name": "ewc", "id": "a/b"}]})", "\"a/b\" names a folder"},
+      {R"({"methods": [{"name": "ewc", "settings": {"rank": [1, 2, 3]}}]})", "has 3 values"},
+      {R"({"seeds": [1, 1]})", "each once"},
+      {R"({"seeds": []})", "seeds is empty"},
+      {R"({"threads": -1})", "threads"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    Json json = protocol_json();
+    json.merge_patch(Json::parse(mistake.patch));
+    expect_failure(LETHE_E_INVALID_ARGUMENT, mistake.named, [&] { parse_protocol(json, ""); });
+  }
+}
+
+void files_that_are_no_protocol_are_named(void**) {
+  const TemporaryFolder folder;
+  expect_failure(LETHE_E_NOT_FOUND, "nowhere.json", [] { read_protocol("nowhere.json"); });
+  std::ofstream(folder / "broken.json") << "{\"name\": ";
+  expect_failure(LETHE_E_CORRUPT, "broken.json is no JSON",
+                 [&] { read_protocol(folder / "broken.json"); });
+  std::ofstream(folder / "list.json") << "[]";
+  expect_failure(LETHE_E_INVALID_ARGUMENT, "list.json: the protocol must be an object",
+                 [&] { read_protocol(folder / "list.json"); });
+}
+
+// A recipe brings spec, pre-training and transform; weights may then be absent.
+void a_recipe_brings_what_made_the_model(void**) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "recipe.json")
+      << R"({"spec": {"arch": "vit"}, "transform": {"resize": 8}, "pretrain": {"epochs": 2},
+             "train": ["x"], "test": ["y"]})";
+  Json json = protocol_json();
+  json["model"] = {{"recipe", "recipe.json"}};
+  const Protocol protocol = parse_protocol(json, folder.path());
+  assert_true(protocol.model.spec == Json({{"arch", "vit"}}));
+  assert_true(protocol.data.transform == Json({{"resize", 8}}));
+  assert_true(protocol.model.pretrain == Json::parse(R"([{"epochs": 2}])"));
+}
+
+// The protocols of examples/experiments; their recipes come with the models, so they may be absent.
+void every_protocol_here_is_well_formed(void**) {
+  size_t count = 0;
+  for (const auto& entry : fs::directory_iterator(LETHE_PROTOCOLS)) {
+    if (entry.path().extension() != ".json") continue;
+    Json json = read_json(entry.path());
+    Json& model = json.at("model");
+    if (model.contains("recipe") && !fs::exists(LETHE_PROTOCOLS / fs::path(model.at("recipe")))) {
+      model.erase("recipe");
+      model["spec"] = Json::object();
+    }
+    const Protocol protocol = parse_protocol(json, LETHE_PROTOCOLS);
+    assert_string_equal(protocol.name.c_str(), entry.path().stem().c_str());
+    ++count;
+  }
+  assert_true(count >= 6);
+}
+
+void missing_data_and_places_that_cannot_be_written_are_named(void**) {
+  const TemporaryFolder folder;
+  Experiment experiment;
+  experiment.protocol = parse_protocol(protocol_json(), folder.path());
+  experiment.options.out = folder / "out";
+  experiment.options.quiet = true;
+  expect_failure(LETHE_E_NOT_FOUND, "prepare the data with:  make images",
+                 [&] { run_experiment(experiment); });
+  std::ofstream(folder / "file") << "x";
+  experiment.options.out = folder / "file/out";
+  expect_failure(LETHE_E_IO, "name another --out", [&] { run_experiment(experiment); });
+}
+
+// ------------------------------------------------------------------ heads
+
+/// Scores of one image, filled with 0.5, by a model of 8x8 pixels.
+std::vector<float> scores_of(const lethe_model* model) {
+  const std::vector<float> pixels(64, 0.5f);
+  const int64_t shape[] = {1, 1, 8, 8};
+  lethe_tensor_view image{};
+  image.struct_size = sizeof image;
+  image.dtype = LETHE_F32;
+  image.data = pixels.data();
+  image.size = pixels.size() * sizeof(float);
+  image.ndim = 4;
+  image.shape = shape;
+  cli::Buffer logits;
+  cli::check(lethe_model_predict(model, &image, 1, cli::out(logits)));
+  const auto* values = static_cast<const float*>(lethe_buffer_data(logits.get()));
+  return {values, values + lethe_buffer_size(logits.get()) / sizeof(float)};
+}
+
+/// Fills the head's weights in a safetensors file with 0, 0.01, 0.02 ...: new models begin with
+/// zeros.
+void count_up_head(const std::string& file) {
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  uint64_t size = 0;
+  stream.read(reinterpret_cast<char*>(&size), sizeof size);
+  std::string header(size, ' ');
+  stream.read(header.data(), static_cast<std::streamsize>(size));
+  const Json range = Json::parse(header).at("heads.head.weight").at("data_offsets");
+  std::vector<float> values((range[1].get<size_t>() - range[0].get<size_t>()) / sizeof(float));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = 0.01f * static_cast<float>(i);
+  stream.seekp(static_cast<std::streamoff>(8 + size + range[0].get<size_t>()));
+  stream.write(reinterpret_cast<const char*>(values.data()),
+               static_cast<std::streamsize>(values.size() * sizeof(float)));
+}
+
+// Outputs e, b, d of a model whose outputs are a to e: its rows 4, 1 and 3.
+void a_head_is_reduced_to_the_datas_classes(void**) {
+  const TemporaryFolder folder;
+  const Json spec = {{"arch", "vit"},   {"classes", 5}, {"image_size", 8}, {"channels", 1},
+                     {"patch_size", 4}, {"dim", 8},     {"depth", 1},      {"heads", 2},
+                     {"mlp_dim", 16},   {"seed", 3}};
+  Json small = spec;
+  small["classes"] = 3;
+  small["seed"] = 4;
+  cli::Runtime runtime;
+  cli::Model whole, reduced;
+  cli::check(lethe_runtime_create(nullptr, cli::out(runtime)));
+  cli::check(lethe_model_create(runtime.get(), spec.dump().c_str(), "cpu", cli::out(whole)));
+  cli::check(lethe_model_create(runtime.get(), small.dump().c_str(), "cpu", cli::out(reduced)));
+  std::ofstream(folder / "order.txt") << "a first\nb second\nc third\nd fourth\ne fifth\n";
+  const std::vector<std::string> order = read_lines(folder / "order.txt");
+  assert_int_equal(order.size(), 5);
+  const std::string file = folder / "whole.safetensors";
+  cli::check(lethe_model_export_merged(whole.get(), file.c_str(), nullptr));
+  count_up_head(file);
+  cli::check(lethe_model_load_weights(whole.get(), file.c_str(), nullptr));
+  load_head_rows(runtime.get(), small, file, order, {"e", "b", "d"}, reduced.get());
+  const std::vector<float> all = scores_of(whole.get()), kept = scores_of(reduced.get());
+  assert_int_equal(kept.size(), 3);
+  expect_close(kept[0], all[4]);
+  expect_close(kept[1], all[1]);
+  expect_close(kept[2], all[3]);
+  assert_true(all[4] != all[1] && all[1] != all[3]);
+  expect_failure(LETHE_E_NOT_FOUND, "\"z\" is not among the 5 names", [&] {
+    load_head_rows(runtime.get(), small, file, order, {"e", "b", "z"}, reduced.get());
+  });
+}
+
+// ------------------------------------------------------------------ results
+
+Json task(double h, double acc_r, double acc_f) {
+  return {{"state", "succeeded"},
+          {"message", ""},
+          {"settings", Json::object()},
+          {"metrics",
+           {{"h", h},
+            {"acc_r", acc_r},
+            {"acc_f", acc_f},
+            {"groups_kept", 1},
+            {"groups_total", 4},
+            {"tunable_ratio", 1.5},
+            {"membership_auc", 0.5}}},
+          {"groups",
+           {{{"name", "block 0"}, {"kept", true}, {"relative", 0.5}},
+            {{"name", "block 1"}, {"kept", false}, {"relative", 0.0}}}}};
+}
+
+/// Two seeds of GS-LoRA, one of which has only its first task, and a method that failed.
+Json canned() {
+  Json json = protocol_json();
+  json["methods"][1]["label"] = "Other <&>";
+  const Protocol protocol = parse_protocol(json, "");
+  Json results = new_results(protocol);
+  results["base"] = {
+      {"steps", {{{"acc_r", 80.0}, {"acc_f", 90.0}}, {{"acc_r", 82.5}, {"acc_f", 70.25}}}}};
+  Json second = task(60, 70, 0.125);
+  second["metrics"]["acc_o"] = 2.5;
+  put_task(results, protocol, protocol.rows[1], 7, 0,
+           {{"state", "failed"},
+            {"message", "the loss is not finite"},
+            {"settings", nullptr},
+            {"metrics", Json::object()},
+            {"groups", Json::array()}});
+  put_task(results, protocol, protocol.rows[0], 8, 0, task(72, 79, 1));
+  put_task(results, protocol, protocol.rows[0], 7, 0, task(70, 75, 3));
+  put_task(results, protocol, protocol.rows[0], 7, 1, second);
+  results["run"]["tasks"][task_key("gs-lora", 7, "6-2")] = {{"seconds", 12.34}};
+  return results;
+}
+
+void rows_stand_in_the_protocols_order(void**) {
+  const Json results = canned();
+  const Json& rows = results.at("rows");
+  assert_int_equal(rows.size(), 3);
+  assert_true(rows[0].at("id") == "gs-lora" && rows[0].at("seed") == 7);
+  assert_true(rows[1].at("id") == "gs-lora" && rows[1].at("seed") == 8);
+  assert_true(rows[2].at("id") == "gs-lora++" && rows[2].at("tasks")[1].is_null());
+}
+
+// H of 70 and 72: mean 71, standard deviation sqrt(((-1)^2 + 1^2) / 1) = 1.41421.
+void seeds_are_averaged(void**) {
+  const Json results = canned();
+  const Tables tables(results);
+  const auto h = tables.figure(0, 0, "h");
+  assert_true(h.has_value());
+  assert_int_equal(h->count, 2);
+  expect_close(h->mean, 71);
+  expect_close(h->deviation, 1.4142135623730951);
+  assert_int_equal(tables.figure(0, 1, "h")->count, 1);
+  assert_false(tables.figure(1, 0, "h").has_value());
+  expect_close(tables.figure(0, 0, "seconds")->mean, 12.34);
+  expect_close(tables.zero_groups(0, 0)->mean, 75);
+}
+
+// 82.5 - 70 = 12.5 points are over-forgetting; 80 - 77 are not, nor is the failed method.
+void over_forgetting_is_flagged(void**) {
+  const Json results = canned();
+  const Tables tables(results);
+  assert_false(tables.over_forgets(0, 0));
+  assert_true(tables.over_forgets(0, 1));
+  assert_false(tables.over_forgets(1, 0));
+}
+
+void tables_have_the_papers_shape(void**) {
+  const std::string text = markdown_of(canned());
+  expect_contains(text, "| Method | 6-2: H / Acc_r / Acc_f | 4-2: H / Acc_r / Acc_f / Acc_o |");
+  expect_contains(text, "| Pre-train | — / 80.00 / 90.00 | — / 82.50 / 70.25 / — |");
+  expect_contains(text,
+                  "| GS-LoRA | 71.00 ± 1.41 / 77.00 ± 2.83 / 2.00 ± 1.41 | "
+                  "60.00 / 70.00 / 0.12 / 2.50 ▼ |");
+  expect_contains(text, "| Other <&> | — / — / — | — / — / — / — |");
+  expect_contains(text, "Other <&>, seed 7, 6-2: failed: the loss is not finite");
+  expect_contains(text, "| Method | Tunable, % | Groups dropped as zero, % | membership_auc |");
+  expect_contains(text, "| 1.50 | 75.0 | 0.500 |");
+  assert_true(text.find("12.3") > text.find("## This run"));
+}
+
+void missing_classes_add_a_figure(void**) {
+  Json json = protocol_json();
+  json["missing"] = 1;
+  const Protocol protocol = parse_protocol(json, "");
+  Json results = new_results(protocol);
+  Json done = task(60, 70, 0);
+  done["metrics"]["acc_m"] = 33;
+  put_task(results, protocol, protocol.rows[0], 7, 0, done);
+  expect_contains(markdown_of(results), "6-2: H / Acc_r / Acc_f / Acc_m |");
+  expect_contains(markdown_of(results), "| 60.00 / 70.00 / 0.00 / 33.00 |");
+}
+
+void csv_is_long(void**) {
+  const std::string text = csv_of(canned());
+  expect_contains(text, "method,seed,task,metric,value\n");
+  expect_contains(text, "gs-lora,8,6-2,acc_r,79.0\n");
+  assert_true(text.find("seconds") == std::string::npos);
+}
+
+void the_page_stands_alone(void**) {
+  const std::string html = html_of(canned());
+  expect_contains(html, "<title>A tiny one</title>");
+  expect_contains(html, "Other &lt;&amp;&gt;");
+  expect_contains(html, "prefers-color-scheme:dark");
+  expect_contains(html, "GS-LoRA, 6-2: H 71.00 ± 1.41");
+  expect_contains(html, "block 1: dropped");
+  for (const char* foreign :
+       {"http:", "https:", "<script", "<link", "@import", "url(", "Other <&>"}) {
+    assert_true(html.find(foreign) == std::string::npos);
+  }
+  size_t open = 0, closed = 0;
+  for (size_t i = 0; (i = html.find("<svg", i)) != std::string::npos; ++i) ++open;
+  for (size_t i = 0; (i = html.find("</svg>", i)) != std::string::npos; ++i) ++closed;
+  assert_true(open > 3 && open == closed);
+}
+
+// A page of a document in which nothing has run yet.
+void an_empty_document_has_pages(void**) {
+  const Json results = new_results(parse_protocol(protocol_json(), ""));
+  expect_contains(markdown_of(results), "| Pre-train | — / — / — | — / — / — / — |");
+  expect_contains(html_of(results), "</html>");
+}
+
+void only_the_run_may_differ(void**) {
+  const Json one = canned();
+  Json other = one;
+  other["run"]["command"] = "elsewhere";
+  assert_string_equal(first_difference(one, other).c_str(), "");
+  assert_string_equal(csv_of(one).c_str(), csv_of(other).c_str());
+  other["rows"][0]["tasks"][0]["metrics"]["h"] = 70.5;
+  assert_string_equal(first_difference(one, other).c_str(),
+                      "/rows/0/tasks/0/metrics/h: 70.0 and 70.5");
+}
+
+void what_the_clock_decides_is_kept_apart(void**) {
+  const SplitMetrics split =
+      split_metrics({{"h", 1}, {"seconds", 2}, {"peak_memory_bytes", 3}, {"acc_r", 4}});
+  assert_true(split.figures == Json({{"h", 1}, {"acc_r", 4}}));
+  assert_true(split.run == Json({{"seconds", 2}, {"peak_memory_bytes", 3}}));
+}
+
+// Results are taken up again by the same protocol with more rows, not by another one.
+void results_belong_to_their_protocol(void**) {
+  const TemporaryFolder folder;
+  Json json = protocol_json();
+  json["methods"][1]["label"] = "Other <&>";
+  const Json before = canned();
+  write_results(before, folder.path());
+  json["methods"].push_back({{"name", "ewc"}});
+  const Json after = load_results(parse_protocol(json, ""), folder.path());
+  assert_true(after.at("rows") == before.at("rows") && after.at("base") == before.at("base"));
+  json["settings"]["epochs"] = 4;
+  expect_failure(LETHE_E_STATE, "another protocol",
+                 [&] { load_results(parse_protocol(json, ""), folder.path()); });
+}
+
+}  // namespace
+}  // namespace experiments
+
+int main() {
+  using namespace experiments;
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(the_order_is_the_papers),
+      cmocka_unit_test(other_seeds_and_sizes_are_cpythons_too),
+      cmocka_unit_test(four_steps_slice_as_the_paper),
+      cmocka_unit_test(missing_classes_lie_where_the_paper_has_them),
+      cmocka_unit_test(impossible_slices_are_refused),
+      cmocka_unit_test(a_protocol_is_read),
+      cmocka_unit_test(settings_are_layered),
+      cmocka_unit_test(mistakes_in_protocols_are_named),
+      cmocka_unit_test(files_that_are_no_protocol_are_named),
+      cmocka_unit_test(a_recipe_brings_what_made_the_model),
+      cmocka_unit_test(missing_data_and_places_that_cannot_be_written_are_named),
+      cmocka_unit_test(a_head_is_reduced_to_the_datas_classes),
+      cmocka_unit_test(every_protocol_here_is_well_formed),
+      cmocka_unit_test(rows_stand_in_the_protocols_order),
+      cmocka_unit_test(seeds_are_averaged),
+      cmocka_unit_test(over_forgetting_is_flagged),
+      cmocka_unit_test(tables_have_the_papers_shape),
+      cmocka_unit_test(missing_classes_add_a_figure),
+      cmocka_unit_test(csv_is_long),
+      cmocka_unit_test(the_page_stands_alone),
+      cmocka_unit_test(an_empty_document_has_pages),
+      cmocka_unit_test(only_the_run_may_differ),
+      cmocka_unit_test(what_the_clock_decides_is_kept_apart),
+      cmocka_unit_test(results_belong_to_their_protocol),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
