@@ -100,13 +100,15 @@ void features_are_standardised(void**) {
   const auto moved = [&](const Blobs& b) { return b.rows.to(at::kDouble) * scale + 1e2 * scale; };
   const ProbeResult scaled = linear_probe(moved(train), train.labels, moved(test), test.labels, 4);
   assert_true(plain.accuracy.correct == scaled.accuracy.correct);
-  // A feature that is the same everywhere, whatever rounding makes of its mean.
-  const auto padded = [](const Blobs& b) {
-    return at::cat({b.rows.to(at::kDouble), at::full({b.rows.size(0), 1}, 0.1, at::kDouble)}, 1);
+  // Features that never changed in training say nothing, whatever the test has there: one whose
+  // variance is 0, one (0.1) whose variance is only rounding.
+  const auto padded = [](const Blobs& b, const at::Tensor& more) {
+    return at::cat({b.rows.to(at::kDouble), more.expand({b.rows.size(0), 2})}, 1);
   };
-  const ProbeResult constant =
-      linear_probe(padded(train), train.labels, padded(test), test.labels, 4);
-  assert_true(plain.accuracy.correct == constant.accuracy.correct);
+  const at::Tensor constant = at::tensor({0.5, 0.1}, at::kDouble);
+  const ProbeResult same = linear_probe(padded(train, constant), train.labels,
+                                        padded(test, constant + 3), test.labels, 4);
+  assert_true(plain.accuracy.correct == same.accuracy.correct);
 }
 
 void it_repeats_and_knows_no_order(void**) {
