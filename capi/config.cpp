@@ -19,7 +19,10 @@ namespace {
                   X(zero_threshold) X(prototype_forget_weight) X(prototype_retain_weight)   \
                       X(prototype_bound) X(prototype_source) X(average_start_epoch)         \
                           X(average_decay) X(gate_max_acc_f) X(gate_max_acc_r_drop) X(seed) \
-                              X(prefix_cache_bytes) X(fast) X(progress_interval)
+                              X(prefix_cache_bytes) X(fast) X(progress_interval) X(form)    \
+                                  X(lora_position) X(first_block) X(structure_search)       \
+                                      X(audits) X(penalty_weight) X(distillation_weight)    \
+                                          X(replay_weight) X(temperature) X(smoothing)
 
 #define LETHE_PRETRAIN_FIELDS(X)                                                               \
   X(epochs)                                                                                    \
@@ -57,6 +60,7 @@ ForgetConfig read_forget_config(const lethe_forget_config* config) {
   require(config, Code::kInvalidArgument, "config is NULL");
   const auto given = read_struct(config, to_struct(ForgetConfig{}), "config");
   require_reserved(given.reserved, "config");
+  require_reserved(given.reserved1, "config");
   ForgetConfig settings;
   copy_forget_fields(given, settings);
   return settings;

@@ -54,12 +54,36 @@ std::shared_ptr<const Adapter> Adapter::create(const BaseModel& base, const Lora
   require(groups.size() == lora.groups().size(), Code::kInternal, groups.size(),
           " groups are described, the task trained ", lora.groups().size());
   AdapterFile file;
-  file.base_fingerprint = base.fingerprint();
   file.tensors = surviving_tensors(lora, groups);
   require(!file.tensors.empty(), Code::kInvalidArgument,
           "no group of the task is kept, so there is no adapter to make of it");
-  file.manifest = {
-      {"format", kManifestFormat},
+  file.manifest = {{"format", kLoraFormat},
+                   {"rank", lora.rank()},
+                   {"alpha", lora.scale() * static_cast<double>(lora.rank())},
+                   {"scaling", lora.scale()},
+                   {"groups", describe_groups(groups)}};
+  return complete(std::move(file), base, facts);
+}
+
+std::shared_ptr<const Adapter> Adapter::create_delta(const BaseModel& base, const Weights& delta,
+                                                     const Weights& importance,
+                                                     const AdapterFacts& facts) {
+  require(!delta.empty(), Code::kInvalidArgument,
+          "the task changed no weight, so there is no adapter to make of it");
+  AdapterFile file;
+  for (const auto& [name, tensor] : delta) file.tensors[str(name, kDeltaSuffix)] = tensor;
+  for (const auto& [name, tensor] : importance) {
+    file.tensors[str(name, kImportanceSuffix)] = tensor.to(at::kCPU).contiguous();
+  }
+  file.manifest = {{"format", kDeltaFormat}, {"kind", "delta"}, {"scaling", 1.0}};
+  return complete(std::move(file), base, facts);
+}
+
+/// Adds to a file what every adapter says, and reads it: what is written is held to what is read.
+std::shared_ptr<const Adapter> Adapter::complete(AdapterFile file, const BaseModel& base,
+                                                 const AdapterFacts& facts) {
+  file.base_fingerprint = base.fingerprint();
+  file.manifest.update(Json{
       {"lethe_version", facts.lethe_version},
       {"created_utc", facts.created_utc},
       {"task_id", facts.task_id},
@@ -73,19 +97,15 @@ std::shared_ptr<const Adapter> Adapter::create(const BaseModel& base, const Lora
       {"parents", facts.parents},
       {"parent_state_fingerprint", hex(facts.parent_state)},
       {"classes_forgotten", facts.classes},
-      {"rank", lora.rank()},
-      {"alpha", lora.scale() * static_cast<double>(lora.rank())},
-      {"scaling", lora.scale()},
-      {"groups", describe_groups(groups)},
       {"tensors", describe_tensors(file.tensors)},
       {"metrics", facts.metrics.is_null()
                       ? Json{{"before", Json::object()}, {"after", Json::object()}}
                       : facts.metrics},
       {"data_digests", object_or_empty(facts.data_digests)},
-      {"environment", object_or_empty(facts.environment)}};
+      {"environment", object_or_empty(facts.environment)}});
   if (!facts.class_names.empty()) file.manifest["class_names"] = facts.class_names;
   file.manifest["adapter_id"] = derive_adapter_id(file.manifest);
-  return from_file(std::move(file));  // what is written here is held to what is read there
+  return from_file(std::move(file));
 }
 
 std::shared_ptr<const Adapter> Adapter::from_file(AdapterFile file) {
@@ -105,7 +125,17 @@ std::shared_ptr<const Adapter> Adapter::from_file(AdapterFile file) {
   adapter->class_names_ = std::move(facts.class_names);
   adapter->classes_ = std::move(facts.classes);
   adapter->scaling_ = facts.scaling;
+  adapter->delta_ = facts.delta;
   return adapter;
+}
+
+Weights Adapter::importance() const {
+  Weights importance;
+  for (const auto& [name, tensor] : tensors_) {
+    if (!name.ends_with(kImportanceSuffix)) continue;
+    importance[name.substr(0, name.size() - kImportanceSuffix.size())] = tensor;
+  }
+  return importance;
 }
 
 AdapterFile Adapter::to_file(bool class_names) const {

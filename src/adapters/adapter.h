@@ -1,4 +1,5 @@
-// What a finished task leaves: the surviving groups, their manifest, their digest.
+// What a finished task leaves: the surviving groups or the change of the weights, their manifest,
+// their digest.
 #pragma once
 
 #include <memory>
@@ -45,6 +46,11 @@ class Adapter {
   static std::shared_ptr<const Adapter> create(const BaseModel& base, const LoraParameters& lora,
                                                const std::vector<AdapterGroup>& groups,
                                                const AdapterFacts& facts);
+  /// From a task that trained the weights themselves: what it added to each, float32 on the CPU, and
+  /// what later tasks of its method need. Throws kInvalidArgument when nothing changed.
+  static std::shared_ptr<const Adapter> create_delta(const BaseModel& base, const Weights& delta,
+                                                     const Weights& importance,
+                                                     const AdapterFacts& facts);
   /// From a checkpoint. Throws kCorrupt when the manifest lacks something, contradicts itself or
   /// the tensors; kVersion for another format.
   static std::shared_ptr<const Adapter> from_file(AdapterFile file);
@@ -61,11 +67,18 @@ class Adapter {
   const std::vector<int64_t>& classes() const { return classes_; }
   const Json& manifest() const { return manifest_; }
   double scaling() const { return scaling_; }
-  /// "<site>.lora_A" [r, in] and "<site>.lora_B" [out, r] of the kept groups, float32 on the CPU.
+  /// Float32 on the CPU: "<site>.lora_A" [r, in] and "<site>.lora_B" [out, r] of the kept groups; or of
+  /// a delta, "<weight>.delta" and "<weight>.importance" in the weight's shape.
   const Weights& tensors() const { return tensors_; }
+  bool is_delta() const { return delta_; }
+  std::string method() const { return manifest_.at("method").get<std::string>(); }
+  /// What create_delta() was given.
+  Weights importance() const;
 
  private:
   Adapter() = default;
+  static std::shared_ptr<const Adapter> complete(AdapterFile file, const BaseModel& base,
+                                                 const AdapterFacts& facts);
 
   Json manifest_;
   Digest base_fingerprint_{}, parent_state_{};
@@ -74,6 +87,7 @@ class Adapter {
   std::vector<std::string> parents_, class_names_;
   std::vector<int64_t> classes_;
   double scaling_ = 0;
+  bool delta_ = false;
 };
 
 }  // namespace lethe

@@ -71,7 +71,9 @@ void GroupSparseAdamW::step(const Step& settings) {
       adamw_update(part(values), part(lora_.gradients()), part(first_moment_), part(second_moment_),
                    step);
     }
-    if (settings.proximal_weight <= 0) continue;
+    const bool shrinks =
+        settings.proximal_group < 0 || settings.proximal_group == static_cast<int64_t>(i);
+    if (settings.proximal_weight <= 0 || !shrinks) continue;
 
     const double norm = norm_of(values, group);
     const double shrink = settings.learning_rate * settings.proximal_weight;

@@ -26,6 +26,7 @@ class GroupSparseAdamW {
     double weight_decay;
     double structure_weight = 0;  ///< alpha of the subgradient form
     double proximal_weight = 0;   ///< strength of the proximal form
+    int64_t proximal_group = -1;  ///< the one group that it acts on; -1: all
   };
   /// One update from lora.gradients().
   void step(const Step& settings);

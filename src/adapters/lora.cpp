@@ -61,6 +61,16 @@ void LoraParameters::initialise(double a_squared, RandomStream stream) {
   }
 }
 
+Weights LoraParameters::merged_into(Weights weights) const {
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    const AdapterSite& site = sites_[i];
+    at::Tensor& w = weights.at(site.weight);
+    const at::Tensor rows = at::addmm(site.rows(weights), b(i), a(i), /*beta=*/1, /*alpha=*/scale_);
+    w = site.out == w.size(0) ? rows : at::slice_scatter(w, rows, 0, site.row, site.row + site.out);
+  }
+  return weights;
+}
+
 int64_t LoraParameters::first_block() const {
   const auto lower = [](const AdapterSite& a, const AdapterSite& b) { return a.block < b.block; };
   const auto first = std::min_element(sites_.begin(), sites_.end(), lower);

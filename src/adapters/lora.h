@@ -45,6 +45,9 @@ class LoraParameters {
   /// loralib's first initialisation, 50 in the reference's later tasks (section 3.4).
   void initialise(double a_squared, RandomStream stream);
 
+  /// `weights` with W + scale B A at every site; the others are shared.
+  Weights merged_into(Weights weights) const;
+
   const std::vector<AdapterSite>& sites() const { return sites_; }
   const std::vector<LoraGroup>& groups() const { return groups_; }
   /// The lowest block with LoRA; 0 without sites.

@@ -25,14 +25,12 @@ constexpr const char* kKeys[] = {"format",
                                  "parents",
                                  "parent_state_fingerprint",
                                  "classes_forgotten",
-                                 "rank",
-                                 "alpha",
                                  "scaling",
-                                 "groups",
                                  "tensors",
                                  "metrics",
                                  "data_digests",
                                  "environment"};
+constexpr const char* kLoraKeys[] = {"rank", "alpha", "groups"};
 constexpr const char* kTensorKeys[] = {"name", "target", "role", "shape", "dtype", "sha256"};
 constexpr const char* kGroupKeys[] = {"all", "selected", "norms", "effects", "relative"};
 
@@ -94,16 +92,30 @@ void check_groups(const Json& groups) {
   }
 }
 
+/// A tensor's name as target and role: "<site>.lora_A" has role A, "<weight>.delta" role delta.
+struct TensorName {
+  std::string target, role;
+};
+
+TensorName split(const std::string& name) {
+  const size_t dot = std::min(name.rfind('.'), name.size());
+  std::string role = name.substr(std::min(dot + 1, name.size()));
+  if (role.starts_with("lora_")) role = role.substr(5);
+  return {name.substr(0, dot), role};
+}
+
 /// One entry of "tensors" against the tensor itself; returns its name.
-std::string check_tensor(const Json& entry, const Weights& tensors, int64_t rank) {
+std::string check_tensor(const Json& entry, const Weights& tensors,
+                         const std::set<std::string>& roles) {
   const std::string what = "an entry of the adapter manifest's \"tensors\"";
   require_keys(entry, kTensorKeys, what);
   JsonFields fields(entry, what);
   const std::string name = fields.text("name", ""), target = fields.text("target", ""),
                     role = fields.text("role", ""), dtype = fields.text("dtype", "");
-  require((role == "A" || role == "B") && name == lora_tensor_name(target, role == "B"),
-          Code::kCorrupt, "the adapter's tensor ", in_quotes(name), " is declared as role ",
-          in_quotes(role), " of ", in_quotes(target), "; its name must be <target>.lora_<role>");
+  const bool lora = role == "A" || role == "B";
+  require(roles.contains(role) && name == target + (lora ? ".lora_" : ".") + role, Code::kCorrupt,
+          "the adapter's tensor ", in_quotes(name), " is declared as role ", in_quotes(role), " of ",
+          in_quotes(target), "; its name must be <target>.", lora ? "lora_" : "", "<role>");
   const auto found = tensors.find(name);
   require(found != tensors.end(), Code::kCorrupt, "the adapter lacks the tensor ", in_quotes(name),
           ", which its manifest declares");
@@ -115,9 +127,6 @@ std::string check_tensor(const Json& entry, const Weights& tensors, int64_t rank
   require(tensor.sizes() == at::IntArrayRef(shape), Code::kCorrupt, "the adapter's tensor ",
           in_quotes(name), " has shape ", tensor.sizes(), ", its manifest declares ",
           at::IntArrayRef(shape));
-  require(shape.size() == 2 && shape[role == "A" ? 0 : 1] == rank, Code::kCorrupt,
-          "the adapter's tensor ", in_quotes(name), " has shape ", tensor.sizes(),
-          ", which does not fit the rank ", rank);
   require(at::isfinite(tensor).all().item<bool>(), Code::kCorrupt, "the adapter's tensor ",
           in_quotes(name), " holds NaN or infinity");
   require(fields.text("sha256", "") == hex(sha256(tensor)), Code::kCorrupt, "the adapter's tensor ",
@@ -125,31 +134,62 @@ std::string check_tensor(const Json& entry, const Weights& tensors, int64_t rank
   return name;
 }
 
-void check_tensors(const Json& list, const Weights& tensors, int64_t rank) {
+void check_tensors(const Json& list, const Weights& tensors, const std::set<std::string>& roles) {
   require(list.is_array() && !list.empty(), Code::kCorrupt, kWhat,
           ": \"tensors\" must be a list of at least one tensor");
   std::set<std::string> declared;
   for (const Json& entry : list) {
-    const std::string name = check_tensor(entry, tensors, rank);
+    const std::string name = check_tensor(entry, tensors, roles);
     require(declared.insert(name).second, Code::kCorrupt, kWhat, " declares the tensor ",
             in_quotes(name), " twice");
   }
   for (const auto& [name, tensor] : tensors) {
     require(declared.contains(name), Code::kCorrupt, "the adapter holds the tensor ",
             in_quotes(name), ", which its manifest does not declare");
-    std::string other = name;  // every declared name ends in its role
-    other.back() = name.back() == 'A' ? 'B' : 'A';
-    require(declared.contains(other), Code::kCorrupt, "the adapter's tensor ", in_quotes(name),
+  }
+}
+
+/// Every A has its B, and both have the rank.
+void check_lora_pairs(const Weights& tensors, int64_t rank) {
+  for (const auto& [name, tensor] : tensors) {
+    const bool b = name.back() == 'B';
+    require(tensor.dim() == 2 && tensor.size(b ? 1 : 0) == rank, Code::kCorrupt,
+            "the adapter's tensor ", in_quotes(name), " has shape ", tensor.sizes(),
+            ", which does not fit the rank ", rank);
+    const std::string other = lora_tensor_name(split(name).target, !b);
+    require(tensors.contains(other), Code::kCorrupt, "the adapter's tensor ", in_quotes(name),
             " lacks its counterpart ", in_quotes(other));
   }
+}
+
+void read_lora(const Json& manifest, JsonFields& fields, const Weights& tensors,
+               ManifestFacts& facts) {
+  require_keys(manifest, kLoraKeys, kWhat);
+  const int64_t rank = fields.integer("rank", 0, 1, 65'536);
+  const double alpha = fields.number("alpha", 0, 0, 1e9);
+  const double expected = alpha / static_cast<double>(rank);
+  require(expected > 0 && std::abs(facts.scaling - expected) <= 1e-12 * expected, Code::kCorrupt,
+          kWhat, ": \"scaling\" is ", facts.scaling, " and alpha / rank ", expected,
+          "; they must be equal and positive");
+  check_groups(fields.value("groups"));
+  check_tensors(fields.value("tensors"), tensors, {"A", "B"});
+  check_lora_pairs(tensors, rank);
+}
+
+void read_delta(JsonFields& fields, const Weights& tensors, const ManifestFacts& facts) {
+  require(fields.text("kind", "") == "delta", Code::kVersion, kWhat, ": \"kind\" is ",
+          in_quotes(fields.text("kind", "")), ", this version knows \"delta\"");
+  require(facts.scaling == 1, Code::kCorrupt, kWhat, ": \"scaling\" is ", facts.scaling,
+          ", that of a delta is 1");
+  check_tensors(fields.value("tensors"), tensors, {"delta", "importance"});
 }
 
 ManifestFacts read_checked(const Json& manifest, const Weights& tensors) {
   require_keys(manifest, kKeys, kWhat);
   JsonFields fields(manifest, kWhat);
   const int64_t format = fields.integer("format", 0, 1, INT32_MAX);
-  require(format == kManifestFormat, Code::kVersion, kWhat, " has format ", format,
-          ", this version reads format ", kManifestFormat);
+  require(format == kLoraFormat || format == kDeltaFormat, Code::kVersion, kWhat, " has format ",
+          format, ", this version reads the formats ", kLoraFormat, " and ", kDeltaFormat);
   for (const char* key : {"lethe_version", "created_utc", "method"}) {
     require(!fields.text(key, "").empty(), Code::kCorrupt, kWhat, ": \"", key, "\" is empty");
   }
@@ -187,15 +227,13 @@ ManifestFacts read_checked(const Json& manifest, const Weights& tensors) {
           Code::kCorrupt, kWhat, " holds ", facts.class_names.size(), " \"class_names\" for ",
           facts.classes.size(), " classes");
 
-  const int64_t rank = fields.integer("rank", 0, 1, 65'536);
-  const double alpha = fields.number("alpha", 0, 0, 1e9);
   facts.scaling = fields.number("scaling", 0, 0, 1e9);
-  const double expected = alpha / static_cast<double>(rank);
-  require(expected > 0 && std::abs(facts.scaling - expected) <= 1e-12 * expected, Code::kCorrupt,
-          kWhat, ": \"scaling\" is ", facts.scaling, " and alpha / rank ", expected,
-          "; they must be equal and positive");
-  check_groups(fields.value("groups"));
-  check_tensors(fields.value("tensors"), tensors, rank);
+  facts.delta = format == kDeltaFormat;
+  if (facts.delta) {
+    read_delta(fields, tensors, facts);
+  } else {
+    read_lora(manifest, fields, tensors, facts);
+  }
   require(facts.adapter_id == derive_adapter_id(manifest), Code::kCorrupt, kWhat,
           ": \"adapter_id\" is not the digest of the adapter's content");
   return facts;
@@ -223,10 +261,10 @@ std::string lora_tensor_name(const std::string& site, bool b) {
 Json describe_tensors(const Weights& tensors) {
   Json list = Json::array();
   for (const auto& [name, tensor] : tensors) {
-    const size_t site_size = name.size() - std::string_view(".lora_A").size();
+    const TensorName parts = split(name);
     list.push_back({{"name", name},
-                    {"target", name.substr(0, site_size)},
-                    {"role", name.substr(name.size() - 1)},
+                    {"target", parts.target},
+                    {"role", parts.role},
                     {"shape", tensor.sizes().vec()},
                     {"dtype", dtype_name(tensor.scalar_type())},
                     {"sha256", hex(sha256(tensor))}});

@@ -6,9 +6,13 @@
 //   arch_spec, base {fingerprint, names_digest} on which model
 //   parents, parent_state_fingerprint           on which adapters
 //   classes_forgotten, class_names (optional)   what it makes the model forget
-//   rank, alpha, scaling                        W += scaling B A, scaling = alpha / rank
-//   groups {all, selected, norms, effects, relative}
+//   scaling                                     W += scaling B A, or W += delta with scaling 1
 //   tensors [{name, target, role, shape, dtype, sha256}]
+// format 1, of low rank:
+//   rank, alpha                                 scaling = alpha / rank
+//   groups {all, selected, norms, effects, relative}
+// format 2, of methods that train the weights themselves:
+//   kind                                        "delta"
 //   metrics {before, after}, data_digests, environment
 #pragma once
 
@@ -22,13 +26,17 @@
 
 namespace lethe {
 
-inline constexpr int64_t kManifestFormat = 1;
+inline constexpr int64_t kLoraFormat = 1, kDeltaFormat = 2;
 
 /// Whether a text can name a request: 1 to 128 bytes of UTF-8 without control characters.
 bool is_request_id(std::string_view text);
 
 /// "<site>.lora_A" and "<site>.lora_B".
 std::string lora_tensor_name(const std::string& site, bool b);
+
+/// "<weight>.delta", what is added to a weight, and "<weight>.importance", what later tasks of the same
+/// method need to know of it (forgetting/weight_penalty.h).
+inline constexpr std::string_view kDeltaSuffix = ".delta", kImportanceSuffix = ".importance";
 
 /// The entries of "tensors", in name order.
 Json describe_tensors(const Weights& tensors);
@@ -44,6 +52,7 @@ struct ManifestFacts {
   std::vector<std::string> parents, class_names;
   std::vector<int64_t> classes;
   double scaling;
+  bool delta;  ///< format 2
 };
 
 /// Reads and checks everything that can be checked without a model. Unknown keys are left alone: a

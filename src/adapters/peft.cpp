@@ -333,6 +333,9 @@ LoraParameters unified(const std::vector<Module>& modules, const Limits& limits)
 }  // namespace
 
 void write_peft(const std::string& folder, const Adapter& adapter, Naming naming) {
+  require(!adapter.is_delta(), Code::kUnsupported, "the adapter ", in_quotes(adapter.request_id()),
+          " changes the weights themselves (", adapter.method(),
+          "), and PEFT's folder holds low-rank pairs only; export the merged weights instead");
   const auto model = architecture_of(adapter);
   check_whole_modules(*model, adapter);
   if (naming == Naming::kOriginal) naming = Naming::kOwn;

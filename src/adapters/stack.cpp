@@ -22,6 +22,7 @@ std::string difference(const BaseModel& base, const Adapter& adapter) {
   if (theirs == hex(base.names_digest())) {
     return "the architecture is the same, the weights differ; load the weights it was trained on";
   }
+  if (adapter.is_delta()) return "the model specs differ; compare the manifest's arch_spec";
   for (const auto& [name, tensor] : adapter.tensors()) {
     const bool b = name.back() == 'B';
     AdapterSite site{name.substr(0, name.size() - 7), "", 0, 0, 0};
@@ -42,8 +43,16 @@ std::string difference(const BaseModel& base, const Adapter& adapter) {
   return "the model specs differ; compare the manifest's arch_spec with this model's";
 }
 
-/// A manifest can lie: whatever fingerprint it names, its tensors must fit sites that carry LoRA.
-void check_tensors_fit(const BaseModel& base, const Adapter& adapter) {
+void check_delta_fits(const BaseModel& base, const Adapter& adapter) {
+  for (const auto& [name, tensor] : adapter.tensors()) {
+    const auto found = base.weights().find(name.substr(0, name.rfind('.')));
+    require(found != base.weights().end() && found->second.sizes() == tensor.sizes(),
+            Code::kBaseMismatch, "the adapter ", in_quotes(adapter.request_id()), "'s tensor ",
+            in_quotes(name), " of shape ", tensor.sizes(), " fits no weight of this model");
+  }
+}
+
+void check_lora_fits(const BaseModel& base, const Adapter& adapter) {
   std::map<std::string, int64_t> expected;  // the dimension that the site fixes
   for (const AdapterSite& site : base.model().all_sites()) {
     expected[lora_tensor_name(site.name, false)] = site.in;
@@ -55,6 +64,15 @@ void check_tensors_fit(const BaseModel& base, const Adapter& adapter) {
     require(found != expected.end() && tensor.size(dimension) == found->second, Code::kBaseMismatch,
             "the adapter ", in_quotes(adapter.request_id()), "'s tensor ", in_quotes(name),
             " of shape ", tensor.sizes(), " fits no layer of this model");
+  }
+}
+
+/// A manifest can lie: whatever fingerprint it names, its tensors must fit what they are added to.
+void check_tensors_fit(const BaseModel& base, const Adapter& adapter) {
+  if (adapter.is_delta()) {
+    check_delta_fits(base, adapter);
+  } else {
+    check_lora_fits(base, adapter);
   }
   for (const int64_t c : adapter.classes()) {
     require(c < base.model().spec().classes, Code::kBaseMismatch, "the adapter ",
@@ -91,31 +109,43 @@ Weights merge(const BaseModel& base, const Stack& stack) {
   Weights weights = base.weights();
   std::map<std::string, std::vector<AdapterSite>> sites_of;  // by tensor
   for (const AdapterSite& site : base.model().all_sites()) sites_of[site.weight].push_back(site);
-  const std::vector<std::pair<std::string, std::vector<AdapterSite>>> tensors(sites_of.begin(),
-                                                                              sites_of.end());
-  const auto sum_up = [&](const AdapterSite& site, at::Tensor& w) {
-    at::Tensor rows = w.narrow(0, site.row, site.out);
-    bool changed = false;
-    for (const StackEntry& entry : stack) {
-      const auto a = entry.adapter->tensors().find(lora_tensor_name(site.name, false));
-      if (entry.scale == 0 || a == entry.adapter->tensors().end()) continue;
-      const at::Tensor& b = entry.adapter->tensors().at(lora_tensor_name(site.name, true));
-      rows = at::addmm(rows, b.to(w.device()), a->second.to(w.device()), /*beta=*/1,
-                       /*alpha=*/entry.scale * entry.adapter->scaling());
-      changed = true;
+  const auto add_delta = [](const std::string& name, const StackEntry& entry, at::Tensor& w) {
+    const auto delta = entry.adapter->tensors().find(str(name, kDeltaSuffix));
+    if (delta != entry.adapter->tensors().end()) {
+      w = at::add(w, delta->second.to(w.device()), entry.scale);
     }
-    if (!changed) return;
+  };
+  const auto add_product = [](const AdapterSite& site, const StackEntry& entry, at::Tensor& w) {
+    const auto a = entry.adapter->tensors().find(lora_tensor_name(site.name, false));
+    if (a == entry.adapter->tensors().end()) return;
+    const at::Tensor& b = entry.adapter->tensors().at(lora_tensor_name(site.name, true));
+    const at::Tensor rows = at::addmm(w.narrow(0, site.row, site.out), b.to(w.device()),
+                                      a->second.to(w.device()), /*beta=*/1,
+                                      /*alpha=*/entry.scale * entry.adapter->scaling());
     // The base's memory is never written: rows of a tensor go to a copy of it.
     w = site.out == w.size(0) ? rows : at::slice_scatter(w, rows, 0, site.row, site.row + site.out);
   };
+  const auto sum_up = [&](const std::string& name, at::Tensor& w) {
+    const auto sites = sites_of.find(name);
+    for (const StackEntry& entry : stack) {
+      if (entry.scale == 0) continue;
+      if (entry.adapter->is_delta()) {
+        add_delta(name, entry, w);
+      } else if (sites != sites_of.end()) {
+        for (const AdapterSite& site : sites->second) add_product(site, entry, w);
+      }
+    }
+  };
+  std::vector<Weights::iterator> all;
+  for (auto w = weights.begin(); w != weights.end(); ++w) all.push_back(w);
   // Tensors side by side, each on one thread: a sum must not depend on how many threads the caller
   // has, because a rolled-back model repeats its logits bit for bit.
-  at::parallel_for(0, static_cast<int64_t>(tensors.size()), /*grain_size=*/1,
+  at::parallel_for(0, static_cast<int64_t>(all.size()), /*grain_size=*/1,
                    [&](int64_t begin, int64_t end) {
                      const ThreadBudget one_thread(1);
                      for (int64_t i = begin; i < end; ++i) {
-                       const auto& [name, sites] = tensors[static_cast<size_t>(i)];
-                       for (const AdapterSite& site : sites) sum_up(site, weights.at(name));
+                       const auto w = all[static_cast<size_t>(i)];
+                       sum_up(w->first, w->second);
                      }
                    });
   return weights;

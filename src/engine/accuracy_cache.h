@@ -12,12 +12,12 @@
 namespace lethe {
 
 /// Accuracies already measured for (state, data set), so that the "after" of one task serves as the
-/// "before" of the next and the base is measured once. Used by one thread.
+/// "before" of the next and the base is measured once, for all engines on it. Used by one thread.
 class AccuracyCache {
  public:
-  /// Over all samples of the sets together. `cancelled` is asked between batches; true throws
-  /// kCancelled.
-  ClassAccuracy get(const Snapshot& state, const std::vector<Dataset>& sets,
+  /// Over all samples of the sets together; `margin` as EvaluationOptions has it. `cancelled` is asked
+  /// between batches; true throws kCancelled.
+  ClassAccuracy get(const Snapshot& state, const std::vector<Dataset>& sets, bool margin,
                     const std::function<bool()>& cancelled);
 
  private:

@@ -6,6 +6,7 @@
 #include "engine/environment.h"
 #include "engine/gate.h"
 #include "support/error.h"
+#include "support/memory.h"
 
 namespace lethe {
 namespace {
@@ -25,22 +26,30 @@ void put(Metrics& metrics, const std::string& name, const std::optional<double>&
   if (value) metrics[name] = *value;
 }
 
+/// `suffix`: "" or "_margin".
+void add_accuracies(Metrics& metrics, const ForgetPlan& plan, const Measured& m,
+                    const std::string& suffix) {
+  const auto of = [&](const std::string& name) -> double& { return metrics[name + suffix]; };
+  put(metrics, "acc_f" + suffix, m.after.percent(plan.classes));
+  put(metrics, "acc_r" + suffix, m.after.percent(plan.retained));
+  put(metrics, "acc_o" + suffix, m.after.percent(plan.past));
+  put(metrics, "acc_m" + suffix, m.after.percent(plan.missing));
+  put(metrics, "acc_m_before" + suffix, m.base.percent(plan.missing));
+  put(metrics, "acc_f_before" + suffix, m.base.percent(plan.classes));
+  put(metrics, "acc_r_before" + suffix, m.base.percent(plan.retained));
+  put(metrics, "acc_f_start" + suffix, m.start.percent(plan.classes));
+  put(metrics, "acc_r_start" + suffix, m.start.percent(plan.retained));
+  of("h") = h_mean(of("acc_r"), of("acc_f_before"), of("acc_f"));
+  of("h_start") = h_mean(of("acc_r"), of("acc_f_start"), of("acc_f"));
+}
+
 Metrics accuracy_metrics(const ForgetPlan& plan, const Measured& m) {
   Metrics metrics;
-  put(metrics, "acc_f", m.after.percent(plan.classes));
-  put(metrics, "acc_r", m.after.percent(plan.retained));
-  put(metrics, "acc_o", m.after.percent(plan.past));
-  put(metrics, "acc_m", m.after.percent(plan.missing));
-  put(metrics, "acc_f_before", m.base.percent(plan.classes));
-  put(metrics, "acc_r_before", m.base.percent(plan.retained));
-  put(metrics, "acc_f_start", m.start.percent(plan.classes));
-  put(metrics, "acc_r_start", m.start.percent(plan.retained));
+  add_accuracies(metrics, plan, m, "");
   for (size_t c = 0; c < m.after.total.size(); ++c) {
     put(metrics, str("acc_class.", c), m.after.percent({static_cast<int64_t>(c)}));
   }
-  const double acc_f = metrics.at("acc_f"), acc_r = metrics.at("acc_r");
-  metrics["h"] = h_mean(acc_r, metrics.at("acc_f_before"), acc_f);
-  metrics["h_start"] = h_mean(acc_r, metrics.at("acc_f_start"), acc_f);
+  metrics["over_forgetting"] = std::max(0.0, metrics["acc_r_before"] - metrics["acc_r"]);
   return metrics;
 }
 
@@ -48,9 +57,20 @@ int64_t count_kept(const std::vector<AdapterGroup>& groups) {
   return std::count_if(groups.begin(), groups.end(), [](const auto& group) { return group.kept; });
 }
 
-void add_training_metrics(Metrics& metrics, const ForgetResult& trained, double seconds) {
-  metrics["groups_kept"] = static_cast<double>(count_kept(trained.groups));
-  metrics["groups_total"] = static_cast<double>(trained.groups.size());
+void add_training_metrics(Metrics& metrics, const ForgetResult& trained, const BaseModel& base,
+                          double seconds) {
+  if (!trained.groups.empty()) {
+    const auto kept = static_cast<double>(count_kept(trained.groups));
+    const auto total = static_cast<double>(trained.groups.size());
+    metrics["groups_kept"] = kept;
+    metrics["groups_total"] = total;
+    metrics["zero_group_ratio"] = 100 * (1 - kept / total);
+  }
+  int64_t parameters = 0;
+  for (const auto& [name, tensor] : base.weights()) parameters += tensor.numel();
+  metrics["tunable_ratio"] =
+      100 * static_cast<double>(trained.trained_parameters) / static_cast<double>(parameters);
+  metrics["peak_memory_mib"] = peak_memory_mib();
   metrics["steps"] = static_cast<double>(trained.last.step);
   metrics["seconds"] = seconds;
   metrics["forget_samples"] = static_cast<double>(trained.forget_samples);
@@ -135,6 +155,19 @@ std::shared_ptr<const Snapshot> candidate(const Snapshot& snapshot,
   return make_snapshot(snapshot.base, std::move(stack));
 }
 
+/// The enabled adapters' tasks, with the weights that each began with.
+std::vector<EarlierTask> earlier_tasks(const Snapshot& snapshot) {
+  std::vector<EarlierTask> tasks;
+  Stack below;
+  for (const StackEntry& entry : snapshot.stack) {
+    if (entry.scale == 0) continue;
+    tasks.push_back({entry.adapter->method(), merge(*snapshot.base, below),
+                     entry.adapter->importance()});
+    below.push_back(entry);
+  }
+  return tasks;
+}
+
 std::string judge_task(const Metrics& metrics, const ForgetResult& trained,
                        const ForgetConfig& config) {
   GateFigures figures;
@@ -143,6 +176,7 @@ std::string judge_task(const Metrics& metrics, const ForgetResult& trained,
   figures.acc_r_base = metrics.at("acc_r_before");
   figures.groups_kept = count_kept(trained.groups);
   figures.groups_total = static_cast<int64_t>(trained.groups.size());
+  figures.weights_changed = !trained.delta.empty();
   figures.largest_effect = 0;
   for (const AdapterGroup& group : trained.groups) {
     figures.largest_effect = std::max(figures.largest_effect, group.effect.relative);
@@ -178,26 +212,37 @@ ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snaps
                              const RunContext& context) {
   const Clock::time_point began = Clock::now();
   const ForgetPlan plan = plan_forgetting(request, snapshot);
-  const auto measure = [&](const Snapshot& state) {
-    return context.accuracies.get(state, plan.measured, context.cancelled);
+  const auto base_state = make_snapshot(snapshot.base, {});
+  const auto measure = [&](const Snapshot& state, bool margin = false) {
+    return context.accuracies.get(state, plan.measured, margin, context.cancelled);
   };
-  Measured measured{measure(*make_snapshot(snapshot.base, {})), measure(snapshot), {}};
+  Measured measured{measure(*base_state), measure(snapshot), {}};
 
   const ForgetTask task{
       snapshot.base,  snapshot.weights, static_cast<int64_t>(enabled_ids(snapshot.stack).size()),
       plan.classes,   plan.forget,      plan.retain,
-      request.config, context.cancelled};
+      request.config, context.cancelled, [&] { return earlier_tasks(snapshot); }};
   const ForgetResult trained =
       method_of(request.config.method).run(task, context.observer, context.checkpoints);
 
   AdapterFacts facts = adapter_facts(request, plan, snapshot, context);
+  const bool changed = count_kept(trained.groups) > 0 || !trained.delta.empty();
   const auto build = [&] {
-    return Adapter::create(*snapshot.base, *trained.lora, trained.groups, facts);
+    return trained.lora ? Adapter::create(*snapshot.base, *trained.lora, trained.groups, facts)
+                        : Adapter::create_delta(*snapshot.base, trained.delta, trained.importance,
+                                                facts);
   };
-  measured.after =
-      count_kept(trained.groups) > 0 ? measure(*candidate(snapshot, build())) : measured.start;
+  const auto after = changed ? candidate(snapshot, build()) : nullptr;
+  const Snapshot& state_after = after ? *after : snapshot;
+  measured.after = measure(state_after);
   Metrics metrics = accuracy_metrics(plan, measured);
-  add_training_metrics(metrics, trained, seconds_since(began));
+  if (snapshot.base->model().spec().head != HeadKind::kLinear) {
+    add_accuracies(
+        metrics, plan,
+        {measure(*base_state, true), measure(snapshot, true), measure(state_after, true)},
+        "_margin");
+  }
+  add_training_metrics(metrics, trained, *snapshot.base, seconds_since(began));
 
   ForgetOutcome outcome;
   outcome.rejection = judge_task(metrics, trained, request.config);

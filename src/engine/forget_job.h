@@ -4,7 +4,7 @@
 #include "engine/accuracy_cache.h"
 #include "engine/report.h"
 #include "engine/request.h"
-#include "forgetting/task.h"
+#include "forgetting/method.h"
 
 namespace lethe {
 
@@ -34,7 +34,12 @@ struct ForgetOutcome {
 ///   acc_m                  retained classes without training samples
 ///   acc_class.N            each class with samples
 ///   h, h_start             H-mean with the base's, with the start's Acc_f as "before"
-///   groups_kept, groups_total, steps, seconds, forget_samples, retain_samples
+///   ..._margin             all of these with the head's margin at the true class, where it has one
+///   over_forgetting        points of Acc_r lost since the base; 0 where none
+///   groups_kept, groups_total, zero_group_ratio   of methods with LoRA; the ratio in percent
+///   tunable_ratio          numbers that training could change, in percent of the base's
+///   peak_memory_mib        the most that the process has had in memory so far
+///   steps, seconds, forget_samples, retain_samples
 ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snapshot,
                              const RunContext& context);
 

@@ -35,6 +35,12 @@ std::string nothing_kept(const GateFigures& f, const ForgetConfig& c) {
 
 std::string why_not_forgotten(const GateFigures& f, const ForgetConfig& c) {
   const int64_t dropped = f.groups_total - f.groups_kept;
+  if (f.groups_total == 0) {
+    return str("after ", f.steps,
+               " steps: give more (epochs, max_steps), raise learning_rate (", c.learning_rate,
+               ") or lower what holds the weights (penalty_weight, distillation_weight, "
+               "replay_weight)");
+  }
   if (f.training_acc_f <= c.gate_max_acc_f) {
     if (dropped > 0) {
       return str("training came down to ", percent(f.training_acc_f), ", but ", dropped, " of ",
@@ -63,7 +69,8 @@ std::string why_not_forgotten(const GateFigures& f, const ForgetConfig& c) {
 }  // namespace
 
 std::string judge(const GateFigures& f, const ForgetConfig& c) {
-  if (f.groups_kept == 0) return nothing_kept(f, c);
+  if (f.groups_total == 0 && !f.weights_changed) return "the task changed no weight: give more steps";
+  if (f.groups_total > 0 && f.groups_kept == 0) return nothing_kept(f, c);
   std::string text;
   if (c.gate_max_acc_f >= 0 && !(f.acc_f <= c.gate_max_acc_f)) {
     text = str("Acc_f is ", percent(f.acc_f), ", the gate allows ", percent(c.gate_max_acc_f), ": ",
@@ -72,8 +79,9 @@ std::string judge(const GateFigures& f, const ForgetConfig& c) {
   if (c.gate_max_acc_r_drop >= 0 && !(f.acc_r >= f.acc_r_base - c.gate_max_acc_r_drop)) {
     text += str(text.empty() ? "" : "; ", "Acc_r fell from the base's ", percent(f.acc_r_base),
                 " to ", percent(f.acc_r), ", the gate allows ", c.gate_max_acc_r_drop,
-                " points: the task forgot too much; lower forget_weight (", c.forget_weight,
-                "), learning_rate (", c.learning_rate,
+                " points: the task forgot too much; lower ",
+                f.groups_total > 0 ? str("forget_weight (", c.forget_weight, "), ") : "",
+                "learning_rate (", c.learning_rate,
                 ") or the number of steps, or use more retain samples");
   }
   return text;

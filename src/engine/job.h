@@ -14,7 +14,7 @@
 #include "engine/report.h"
 #include "engine/task_options.h"
 #include "engine/timed_wait.h"
-#include "forgetting/task.h"
+#include "forgetting/method.h"
 #include "support/error.h"
 
 namespace lethe {

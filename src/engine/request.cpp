@@ -114,6 +114,9 @@ ForgetPlan plan_forgetting(const ForgetRequest& request, const Snapshot& snapsho
   const Model& model = snapshot.base->model();
   const int64_t class_count = model.spec().classes;
   request.config.validate();
+  require(request.config.first_block < model.spec().depth, Code::kInvalidArgument,
+          "first_block is ", request.config.first_block, ", the model has the blocks 0 to ",
+          model.spec().depth - 1);
 
   const Classes classes = sorted(request.classes);
   const Classes past = sorted(forgotten_classes(*snapshot.base, snapshot.stack));

@@ -14,7 +14,7 @@ AdamW::AdamW(std::vector<at::Tensor> parameters) : parameters_(std::move(paramet
   }
 }
 
-void AdamW::step(double learning_rate, double weight_decay) {
+void AdamW::step(double learning_rate, double weight_decay, bool coupled) {
   const at::NoGradGuard no_grad;
   constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEps = 1e-8;
   ++steps_;
@@ -24,7 +24,11 @@ void AdamW::step(double learning_rate, double weight_decay) {
     at::Tensor& p = parameters_[i];
     at::Tensor& g = p.mutable_grad();
     if (!g.defined()) continue;
-    if (p.dim() > 1) p.mul_(1 - learning_rate * weight_decay);
+    if (coupled) {
+      g.add_(p, weight_decay);
+    } else if (p.dim() > 1) {
+      p.mul_(1 - learning_rate * weight_decay);
+    }
     first_moment_[i].lerp_(g, 1 - kBeta1);
     second_moment_[i].mul_(kBeta2).addcmul_(g, g, 1 - kBeta2);
     const at::Tensor root = (second_moment_[i] / correction2).sqrt_().add_(kEps);

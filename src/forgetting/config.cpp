@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "forgetting/method.h"
 #include "support/error.h"
 
 namespace lethe {
@@ -48,6 +49,7 @@ struct Field {
   std::function<bool(const Json&)> accepts;
   std::function<Json(const Config&)> get;
   std::function<void(Config&, const Json&)> set;  ///< of an accepted value
+  bool later = false;                             ///< the first version did not know it
 };
 
 template <typename Config, typename T>
@@ -97,6 +99,12 @@ Field<Config> flag(const char* name, bool Config::*member, const char* meaning) 
           [member](Config& config, const Json& value) { config.*member = value.get<bool>(); }};
 }
 
+template <typename Config>
+Field<Config> later(Field<Config> field) {
+  field.later = true;
+  return field;
+}
+
 template <typename Enum>
 using Words = std::vector<std::pair<const char*, Enum>>;
 
@@ -128,8 +136,12 @@ Field<Config> word(const char* name, Enum Config::*member, const Words<Enum>& wo
           }};
 }
 
-const Words<MethodKind> kMethods = {{"gs-lora", MethodKind::kGsLora},
-                                    {"gs-lora++", MethodKind::kGsLoraPlusPlus}};
+Words<MethodKind> method_words() {
+  Words<MethodKind> words;
+  for (const MethodEntry& entry : methods()) words.emplace_back(entry.name, entry.kind);
+  return words;
+}
+
 const Words<HeadKind> kHeads = {{"linear", HeadKind::kLinear},
                                 {"cosface", HeadKind::kCosFace},
                                 {"arcface", HeadKind::kArcFace}};
@@ -137,7 +149,7 @@ const Words<HeadKind> kHeads = {{"linear", HeadKind::kLinear},
 const std::vector<Field<ForgetConfig>>& forget_fields() {
   using C = ForgetConfig;
   static const std::vector<Field<C>> fields = {
-      word("method", &C::method, kMethods, "how the task is solved"),
+      word("method", &C::method, method_words(), "how the task is solved"),
       integer("rank", &C::rank, between(1, 256), "r of A [r, in] and B [out, r]"),
       word("grouping", &C::grouping,
            {{"block", Grouping::kBlock}, {"lora", Grouping::kLora}, {"matrix", Grouping::kMatrix}},
@@ -184,8 +196,11 @@ const std::vector<Field<ForgetConfig>>& forget_fields() {
       number("prototype_bound", &C::prototype_bound, positive(1e6),
              "BND_pro of max(0, BND_pro - mean divergence)"),
       word("prototype_source", &C::prototype_source,
-           {{"original", PrototypeSource::kOriginal}, {"task-start", PrototypeSource::kTaskStart}},
-           "the model whose embeddings make the prototypes"),
+           {{"original", PrototypeSource::kOriginal},
+            {"task-start", PrototypeSource::kTaskStart},
+            {"random-network", PrototypeSource::kRandomNetwork}},
+           "the model whose embeddings make the prototypes; the paper's single-step code takes a "
+           "randomly initialised one"),
       integer("average_start_epoch", &C::average_start_epoch, optional_up_to(1e6),
               "weight averaging from this epoch; negative: off"),
       number("average_decay", &C::average_decay, between(0, 1),
@@ -202,6 +217,32 @@ const std::vector<Field<ForgetConfig>>& forget_fields() {
               "16 folded LoRA"),
       integer("progress_interval", &C::progress_interval, between(1, 1e9),
               "steps between progress events"),
+      later(word("form", &C::form,
+                 {{"corrected", Form::kCorrected}, {"reference", Form::kReference}},
+                 "of baselines that the paper's code gets wrong: what it meant, or what it does")),
+      later(word("lora_position", &C::lora_position,
+                 {{"ffn", LoraPosition::kFfn}, {"attention", LoraPosition::kAttention}},
+                 "the linears that carry LoRA: those of the spec's adapter_layers, or q, k and v")),
+      later(integer("first_block", &C::first_block, between(0, 199),
+                    "blocks before it carry no LoRA, so they are computed once a sample")),
+      later(word("structure_search", &C::structure_search,
+                 {{"off", StructureSearch::kOff}, {"sparsest", StructureSearch::kSparsest}},
+                 "after training, the sparsest adapter that still meets the gate is looked for")),
+      later(integer("audits", &C::audits, between(0, kAuditAll),
+                    "sum of what is measured besides accuracy: 1 membership inference, "
+                    "2 verification, 4 linear probe, 8 relearning")),
+      later(number("penalty_weight", &C::penalty_weight, between(0, 1e9),
+                   "lambda of the penalty on weights that move: l2, ewc, mas")),
+      later(number("distillation_weight", &C::distillation_weight, between(0, 1e9),
+                   "of the term that holds the outputs to the base's: lwf, der, der++, fdr, scrub, "
+                   "scrub-s, lirf")),
+      later(number("replay_weight", &C::replay_weight, between(0, 1e9),
+                   "of the cross entropy of retain samples: lwf, der++, scrub, scrub-s, lirf, "
+                   "salun")),
+      later(number("temperature", &C::temperature, positive(1e4),
+                   "of distillation: lwf, scrub, scrub-s, lirf")),
+      later(number("smoothing", &C::smoothing, between(0, 1e6),
+                   "of scrub-s: weight of the distance from the averaged weights")),
   };
   return fields;
 }
@@ -304,52 +345,53 @@ Json describe(const std::vector<Field<Config>>& fields) {
 }  // namespace
 
 ForgetConfig ForgetConfig::defaults_for(MethodKind method, HeadKind head) {
-  method_name(method);
+  const MethodEntry& entry = method_entry(method);
   ForgetConfig config;
   config.method = method;
-  if (method == MethodKind::kGsLora) config.prototype_forget_weight = 0;
   switch (head) {
     case HeadKind::kLinear:
-      return config;
+      break;
     case HeadKind::kCosFace:  // the scale s = 64 makes cross entropies of up to 150 (4.2)
     case HeadKind::kArcFace:
       config.forget_bound = 105;
-      return config;
+      break;
+    default:
+      fail(Code::kUnsupported, "there is no head ", static_cast<int32_t>(head),
+           "; known are 1 (linear), 2 (cosface) and 3 (arcface)");
   }
-  fail(Code::kUnsupported, "there is no head ", static_cast<int32_t>(head),
-       "; known are 1 (linear), 2 (cosface) and 3 (arcface)");
+  entry.adapt_defaults(config, head);
+  return config;
 }
 
 void ForgetConfig::update_from_json(const Json& json) {
   *this = updated(forget_fields(), *this, json, "forget settings");
 }
 
-Json ForgetConfig::to_json() const { return all_values(forget_fields(), *this); }
+Json ForgetConfig::to_json() const {
+  Json json = all_values(forget_fields(), *this);
+  if (!trains_lora(method)) return json;
+  for (const auto& field : forget_fields()) {
+    if (field.later && field.get(*this) == field.get(ForgetConfig{})) json.erase(field.name);
+  }
+  return json;
+}
 
 Json ForgetConfig::findings() const { return check(forget_fields(), *this); }
 
 void ForgetConfig::validate() const { require_none(findings(), "forget settings"); }
 
-std::string method_name(MethodKind method) {
-  for (const auto& [name, kind] : kMethods) {
-    if (kind == method) return name;
-  }
-  fail(Code::kUnsupported, "there is no method ", static_cast<int32_t>(method),
-       "; known are 1 (gs-lora) and 2 (gs-lora++)");
-}
-
 Json method_info() {
-  Json defaults = Json::object();
-  for (const auto& [method_text, method] : kMethods) {
+  Json list = Json::array(), defaults = Json::object();
+  for (const MethodEntry& entry : methods()) {
+    list.push_back({{"name", entry.name},
+                    {"number", static_cast<int32_t>(entry.kind)},
+                    {"meaning", entry.meaning}});
     for (const auto& [head_text, head] : kHeads) {
-      defaults[method_text][head_text] = ForgetConfig::defaults_for(method, head).to_json();
+      defaults[entry.name][head_text] =
+          all_values(forget_fields(), ForgetConfig::defaults_for(entry.kind, head));
     }
   }
-  return {{"methods",
-           {{{"name", "gs-lora"},
-             {"meaning",
-              "LoRA on the feed-forward layers with a bounded forgetting loss and group sparsity"}},
-            {{"name", "gs-lora++"}, {"meaning", "gs-lora with prototype terms"}}}},
+  return {{"methods", std::move(list)},
           {"settings", describe(forget_fields())},
           {"defaults", std::move(defaults)},
           {"pretraining", describe(pretrain_fields())}};

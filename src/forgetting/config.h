@@ -12,9 +12,32 @@
 namespace lethe {
 
 /// Values of these enumerations as in lethe.h.
-enum class MethodKind : int32_t { kGsLora = 1, kGsLoraPlusPlus = 2 };
+enum class MethodKind : int32_t {
+  kGsLora = 1,
+  kGsLoraPlusPlus = 2,
+  kL2 = 3,
+  kEwc = 4,
+  kMas = 5,
+  kLwf = 6,
+  kDer = 7,
+  kDerPlusPlus = 8,
+  kFdr = 9,
+  kScrub = 10,
+  kScrubS = 11,
+  kLirf = 12,
+  kRetrain = 13,
+  kFineTune = 14,
+  kGradientAscent = 15,
+  kSalUn = 16
+};
+inline bool trains_lora(MethodKind kind) {
+  return kind == MethodKind::kGsLora || kind == MethodKind::kGsLoraPlusPlus;
+}
+/// What the paper's code does, to compare with its tables, or what it meant (algorithm.md 10).
+enum class Form : int32_t { kCorrected = 1, kReference = 2 };
 enum class Sparsity : int32_t { kSubgradient = 1, kProximal = 2 };
-enum class PrototypeSource : int32_t { kOriginal = 1, kTaskStart = 2 };
+enum class PrototypeSource : int32_t { kOriginal = 1, kTaskStart = 2, kRandomNetwork = 3 };
+enum class StructureSearch : int32_t { kOff = 1, kSparsest = 2 };
 enum class LoraInit : int32_t { kReference = 1, kKaiming = 2 };
 enum Fast : int32_t {
   kFastOnePass = 1,
@@ -23,6 +46,13 @@ enum Fast : int32_t {
   kFastFusedAttention = 8,
   kFastFoldedLora = 16,
   kFastAll = 31
+};
+enum Audit : int32_t {
+  kAuditMembership = 1,
+  kAuditVerification = 2,
+  kAuditProbe = 4,
+  kAuditRelearning = 8,
+  kAuditAll = 15
 };
 
 /// Field by field what lethe_forget_config documents. Defaults here are those of GS-LoRA++ with a
@@ -63,14 +93,27 @@ struct ForgetConfig {
   int64_t prefix_cache_bytes = int64_t{1} << 30;
   int32_t fast = kFastAll;
   int32_t progress_interval = 10;
+  // Since ABI 1.2.
+  Form form = Form::kCorrected;
+  LoraPosition lora_position = LoraPosition::kFfn;
+  int32_t first_block = 0;
+  StructureSearch structure_search = StructureSearch::kOff;
+  int32_t audits = kAuditMembership;
+  double penalty_weight = 0;
+  double distillation_weight = 0;
+  double replay_weight = 1;
+  double temperature = 2;
+  double smoothing = 0;
 
+  /// Throws kUnsupported for an unknown method or head.
   static ForgetConfig defaults_for(MethodKind method, HeadKind head);
 
   double scale() const { return lora_alpha / rank; }
 
   /// Overwrites the fields named in `json`; throws kInvalidArgument, leaving *this unchanged.
   void update_from_json(const Json& json);
-  /// All fields, canonical.
+  /// All fields, canonical. With GS-LoRA(++), which older versions know, fields that these do not
+  /// know are left out where they hold the default: settings, digests and ids of then stay equal.
   Json to_json() const;
 
   /// One entry a field that is out of range: {"field", "value", "allowed"}. Empty: all is well.
@@ -79,9 +122,7 @@ struct ForgetConfig {
   void validate() const;
 };
 
-std::string method_name(MethodKind method);  ///< "gs-lora", "gs-lora++"
-
-/// Every method and setting with type, range, default and meaning.
+/// Every method and setting with type, range, defaults and meaning.
 Json method_info();
 
 /// Settings of pre-training; lethe_pretrain_config documents them.

@@ -1,7 +1,5 @@
 // GS-LoRA and GS-LoRA++ (arXiv 2403.11530, 2501.09705): the order of one task is that of
 // algorithm.md 5.5, its losses are in losses.h, its sparsity in adapters/group_sparsity.h.
-#include "forgetting/gs_lora.h"
-
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -10,21 +8,18 @@
 #include <numeric>
 
 #include "data/loader.h"
+#include "evaluation/accuracy.h"
 #include "forgetting/lora_step.h"
+#include "forgetting/method.h"
 #include "forgetting/prototypes.h"
 #include "forgetting/sample_prefixes.h"
+#include "forgetting/samples.h"
 #include "forgetting/schedule.h"
+#include "forgetting/structure_search.h"
 #include "support/error.h"
 
 namespace lethe {
 namespace {
-
-/// The training samples of a task: k of each class, or a share of the pool (sections 1.5, 1.6).
-Dataset draw(const Dataset& all, const ForgetConfig& config, const std::string& stream) {
-  const uint64_t seed = RandomStream(static_cast<uint64_t>(config.seed), stream).next();
-  return config.few_shot > 0 ? all.few_shot(config.few_shot, seed)
-                             : all.ratio(config.data_ratio, seed);
-}
 
 /// Mean of A and B over epochs (section 4.10, as it was meant: of the adapter, in training order).
 class WeightAverage {
@@ -56,6 +51,7 @@ struct Run {
   WeightAverage& average;
   Loader &forget_order, &retain_order;
   at::Generator& dropout;
+  SparsestSearch* search;  ///< null when there is none
   Progress& progress;
   bool& bound_reached;
 
@@ -74,6 +70,7 @@ struct Run {
     state.put("dropout", dropout);
     state.put("progress", progress);
     state.put("bound_reached", bound_reached);
+    if (search) search->save(state);
     return state;
   }
 
@@ -95,6 +92,7 @@ struct Run {
     state.restore("dropout", dropout);
     state.restore("progress", progress);
     bound_reached = state.integer("bound_reached") != 0;
+    if (search) search->restore(state);
   }
 };
 
@@ -105,18 +103,59 @@ void report(Progress& progress, const LossTerms& terms, double structure, double
   progress.loss_structure = structure;
   progress.loss_prototype = terms.prototype.defined() ? terms.prototype.item<double>() : NAN;
   progress.loss = terms.trained.item<double>() + structure_weight * structure;
-  const auto running = [&](double mean, const at::Tensor& hits) {
-    const double now = 100 * hits.item<double>();
-    return std::isnan(mean) ? now : 0.9 * mean + 0.1 * now;
-  };
-  progress.acc_f = running(progress.acc_f, terms.hits_forget);
-  progress.acc_r = running(progress.acc_r, terms.hits_retain);
-  progress.seconds = seconds;
-  progress.eta_seconds = seconds / static_cast<double>(progress.step) *
-                         static_cast<double>(progress.total_steps - progress.step);
+  progress.acc_f =
+      running_accuracy(progress.acc_f, 100 * terms.hits_forget.item<double>());
+  progress.acc_r =
+      running_accuracy(progress.acc_r, 100 * terms.hits_retain.item<double>());
+  set_times(progress, seconds);
 }
 
-}  // namespace
+/// The embeddings that prototypes are means of.
+const Weights& prototype_weights(const ForgetTask& task, Weights& random) {
+  switch (task.config.prototype_source) {
+    case PrototypeSource::kTaskStart:
+      return task.start;
+    case PrototypeSource::kRandomNetwork:  // algorithm.md 10.1
+      random = task.base->model().random_weights(
+          RandomStream(static_cast<uint64_t>(task.config.seed), "prototype network"));
+      for (auto& [name, tensor] : random) tensor = tensor.to(task.base->device());
+      return random;
+    case PrototypeSource::kOriginal:
+      break;
+  }
+  return task.base->weights();
+}
+
+std::optional<GroupSparseAdamW::Step> step_of_training(const ForgetConfig& config,
+                                                       const CosineSchedule& schedule,
+                                                       int64_t epoch) {
+  GroupSparseAdamW::Step step{schedule.at(static_cast<double>(epoch)), config.weight_decay};
+  if (epoch < config.structure_start_epoch) return step;
+  if (config.sparsity == Sparsity::kSubgradient) {
+    step.structure_weight = config.structure_weight;
+  } else {
+    step.proximal_weight = config.proximal_weight;
+  }
+  return step;
+}
+
+/// Percent right of the drawn samples, with W + s B A.
+SparsestSearch::Figures training_accuracies(const ForgetTask& task, const LoraParameters& lora,
+                                             const Dataset& forget, const Dataset& retain) {
+  const Model& model = task.base->model();
+  const Weights weights = lora.merged_into(task.start);
+  EvaluationOptions options;
+  options.cancelled = task.cancelled;
+  return {class_accuracy(model, weights, forget, options).percent().value(),
+          class_accuracy(model, weights, retain, options).percent().value()};
+}
+
+/// Both methods; they differ by the prototype terms alone.
+class GsLora final : public Method {
+ public:
+  ForgetResult run(const ForgetTask& task, const Observer& observer,
+                   const Checkpoints& checkpoints) const override;
+};
 
 ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
                          const Checkpoints& checkpoints) const {
@@ -130,19 +169,17 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
   ForgetResult result;
 
   // (a) Fresh LoRA on the frozen weights that earlier tasks left.
-  result.lora = std::make_unique<LoraParameters>(model.adapter_sites(), config.rank, config.scale(),
-                                                 config.grouping, task.base->device());
+  result.lora = std::make_unique<LoraParameters>(
+      lora_sites(model, config.lora_position, config.first_block), config.rank, config.scale(),
+      config.grouping, task.base->device());
   LoraParameters& lora = *result.lora;
   const bool later = task.index > 0 && config.lora_init == LoraInit::kReference;
   lora.initialise(later ? 50 : 5, stream("init"));
 
+  result.trained_parameters = lora.values().numel();
+
   // (b) The task's samples.
-  const Dataset forget = draw(task.forget, config, str("task ", task.index, " forget"));
-  const Dataset retain = draw(task.retain, config, str("task ", task.index, " retain"));
-  require(forget.size() > 0 && retain.size() > 0, Code::kInvalidArgument, "data_ratio ",
-          config.data_ratio, " leaves ", forget.size(), " of ", task.forget.size(),
-          " forget samples and ", retain.size(), " of ", task.retain.size(),
-          " retain samples; raise it or use few_shot");
+  const auto [forget, retain] = draw_samples(task);
   result.forget_samples = forget.size();
   result.retain_samples = retain.size();
 
@@ -150,9 +187,9 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
   std::optional<Prototypes> prototypes;
   if (config.method == MethodKind::kGsLoraPlusPlus &&
       (config.prototype_forget_weight > 0 || config.prototype_retain_weight > 0)) {
-    const bool original = config.prototype_source == PrototypeSource::kOriginal;
-    prototypes.emplace(class_prototypes(model, original ? task.base->weights() : task.start,
-                                        {&forget, &retain}, 250, task.cancelled));
+    Weights random;
+    prototypes.emplace(class_prototypes(model, prototype_weights(task, random), {&forget, &retain},
+                                        250, task.cancelled));
   }
 
   // (e) Fresh optimizer and schedule.
@@ -176,18 +213,30 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
   Loader forget_loader(forget.size(), config.forget_batch, stream("forget order"));
   const int64_t per_epoch = retain_loader.batches_per_epoch();
   Progress& progress = result.last;
-  progress.total_steps = config.max_steps > 0 ? config.max_steps : config.epochs * per_epoch;
+  const int64_t training = config.max_steps > 0 ? config.max_steps : config.epochs * per_epoch;
   progress.groups_total = static_cast<int32_t>(lora.groups().size());
   // With max_steps the schedule's epochs are spread over those steps.
-  const auto epoch_of = [&](int64_t s) { return config.epochs * s / progress.total_steps; };
+  const auto epoch_of = [&](int64_t s) { return config.epochs * s / training; };
 
-  Run run{lora,          optimizer,         average,  forget_loader,
-          retain_loader, dropout_generator, progress, result.bound_reached};
+  std::unique_ptr<SparsestSearch> search;
+  if (config.structure_search == StructureSearch::kSparsest) {
+    search = std::make_unique<SparsestSearch>(
+        lora, optimizer, config, training,
+        [&] { return training_accuracies(task, lora, forget, retain); },
+        [&] { return group_effects(lora, task.start); });
+  }
+  progress.total_steps = training + (search ? search->steps() : 0);
+  Run run{lora,          optimizer,         average,      forget_loader,
+          retain_loader, dropout_generator, search.get(), progress, result.bound_reached};
   if (checkpoints.resume) run.restore(*checkpoints.resume);
   const double seconds_before = progress.seconds;
 
   for (int64_t s = progress.step; s < progress.total_steps; ++s) {
     const int64_t epoch = epoch_of(s);
+    const auto next = s < training ? step_of_training(config, schedule, epoch)
+                                   : search->next(s - training);
+    if (!next) break;  // no group is left to try
+    const GroupSparseAdamW::Step& update = *next;
     if (s % per_epoch == 0 && s > 0) forget_loader.restart();
 
     const LossTerms terms = [&] {
@@ -198,15 +247,9 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
     const std::vector<double> norms = group_norms(lora);
     const double structure = std::accumulate(norms.begin(), norms.end(), 0.0);
 
-    const bool sparse = epoch >= config.structure_start_epoch;
-    GroupSparseAdamW::Step update{schedule.at(static_cast<double>(epoch)), config.weight_decay};
-    if (sparse && config.sparsity == Sparsity::kSubgradient) {
-      update.structure_weight = config.structure_weight;
-    } else if (sparse) {
-      update.proximal_weight = config.proximal_weight;
-    }
     optimizer.step(update);
-    if (epoch_of(s + 1) != epoch) average.end_of_epoch(epoch, lora.values());
+    if (s < training && epoch_of(s + 1) != epoch) average.end_of_epoch(epoch, lora.values());
+    if (s >= training) search->made(s - training);
 
     progress.step = s + 1;
     progress.groups_live = progress.groups_total - static_cast<int32_t>(optimizer.dead_groups());
@@ -226,7 +269,7 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
           "; lower learning_rate (", config.learning_rate, ")");
 
   // (g) Groups by their effect; what has none is really zero from here on.
-  if (average.defined()) {
+  if (average.defined() && !search) {
     at::Tensor values = average.mean().clone();
     for (size_t g = 0; g < lora.groups().size(); ++g) {
       const LoraGroup& group = lora.groups()[g];
@@ -242,6 +285,21 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
     result.groups.push_back({group.name, kept, effects[g]});
   }
   return result;
+}
+
+const GsLora kGsLora;
+
+}  // namespace
+
+MethodEntry gs_lora() {
+  return {MethodKind::kGsLora, "gs-lora",
+          "LoRA on the feed-forward layers with a bounded forgetting loss and group sparsity",
+          kGsLora, [](ForgetConfig& config, HeadKind) { config.prototype_forget_weight = 0; }};
+}
+
+MethodEntry gs_lora_plus_plus() {
+  return {MethodKind::kGsLoraPlusPlus, "gs-lora++", "gs-lora with prototype terms", kGsLora,
+          [](ForgetConfig&, HeadKind) {}};
 }
 
 }  // namespace lethe

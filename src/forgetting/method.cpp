@@ -1,16 +1,44 @@
-#include "forgetting/gs_lora.h"
+#include "forgetting/method.h"
+
 #include "support/error.h"
 
 namespace lethe {
 
-const Method& method_of(MethodKind kind) {
-  static const GsLora gs_lora;
-  switch (kind) {
-    case MethodKind::kGsLora:
-    case MethodKind::kGsLoraPlusPlus:
-      return gs_lora;
+// Each in the file of its name.
+MethodEntry gs_lora();
+MethodEntry gs_lora_plus_plus();
+MethodEntry l2();
+MethodEntry ewc();
+MethodEntry mas();
+MethodEntry lwf();
+MethodEntry der();
+MethodEntry der_plus_plus();
+MethodEntry fdr();
+MethodEntry scrub();
+MethodEntry scrub_s();
+MethodEntry lirf();
+MethodEntry retrain();
+MethodEntry fine_tune();
+MethodEntry gradient_ascent();
+MethodEntry salun();
+
+const std::vector<MethodEntry>& methods() {
+  static const std::vector<MethodEntry> all = {
+      gs_lora(), gs_lora_plus_plus(), l2(),      ewc(),       mas(),
+      lwf(),     der(),               der_plus_plus(), fdr(), scrub(),
+      scrub_s(), lirf(),              retrain(), fine_tune(), gradient_ascent(),
+      salun()};
+  return all;
+}
+
+const MethodEntry& method_entry(MethodKind kind) {
+  std::string known;
+  for (const MethodEntry& entry : methods()) {
+    if (entry.kind == kind) return entry;
+    known += str(known.empty() ? "" : ", ", static_cast<int32_t>(entry.kind), " (", entry.name, ")");
   }
-  fail(Code::kUnsupported, "there is no method number ", static_cast<int32_t>(kind));
+  fail(Code::kUnsupported, "there is no method ", static_cast<int32_t>(kind), "; known are ",
+       known);
 }
 
 }  // namespace lethe

@@ -24,6 +24,17 @@ struct Progress {
   int32_t groups_live = 0, groups_total = 0;
 };
 
+/// A batch's accuracy in percent, blended into the running one (NaN: none yet).
+inline double running_accuracy(double mean, double now) {
+  return std::isnan(mean) ? now : 0.9 * mean + 0.1 * now;
+}
+
+inline void set_times(Progress& progress, double seconds) {
+  progress.seconds = seconds;
+  progress.eta_seconds = seconds / static_cast<double>(progress.step) *
+                         static_cast<double>(progress.total_steps - progress.step);
+}
+
 /// Told of every finished step on the training thread; false asks to stop, and training ends at
 /// once with kCancelled.
 using Observer = std::function<bool(const Progress&)>;
@@ -38,6 +49,13 @@ struct Checkpoints {
   std::optional<TrainingState> resume;
 };
 
+/// What a task left to later ones of the same engine.
+struct EarlierTask {
+  std::string method;
+  Weights start;       ///< the weights that it began with
+  Weights importance;  ///< ForgetResult::importance; empty for other methods
+};
+
 struct ForgetTask {
   std::shared_ptr<const BaseModel> base;
   Weights start;      ///< base plus earlier adapters, frozen
@@ -47,27 +65,21 @@ struct ForgetTask {
   ForgetConfig config;
   /// Asked between batches of what comes before the first step; true throws kCancelled.
   std::function<bool()> cancelled = {};
+  /// The tasks that the enabled adapters beneath answer, oldest first.
+  std::function<std::vector<EarlierTask>()> earlier = {};
 };
 
 struct ForgetResult {
+  // GS-LoRA(++) leave groups, the others a change of the weights.
   std::unique_ptr<LoraParameters> lora;  ///< zeroed groups hold zeros
   std::vector<AdapterGroup> groups;
+  Weights delta;       ///< W after - W before of every tensor that changed, float32
+  Weights importance;  ///< what later tasks of the method need of this one (EarlierTask)
+
   Progress last;                                   ///< figures of the last step
   bool bound_reached = false;                      ///< the forget loss was 0 at some step
   int64_t forget_samples = 0, retain_samples = 0;  ///< drawn for training
+  int64_t trained_parameters = 0;                  ///< numbers that training could change
 };
-
-/// A way to forget. Stateless; one object serves all tasks.
-class Method {
- public:
-  virtual ~Method() = default;
-  /// Trains. Throws kNumeric (NaN or infinity in a loss, with the step), kCancelled.
-  /// kCorrupt: `checkpoints.resume` is not of this task.
-  virtual ForgetResult run(const ForgetTask& task, const Observer& observer,
-                           const Checkpoints& checkpoints) const = 0;
-};
-
-/// The method of a kind; a new one is a file and a line in method.cpp.
-const Method& method_of(MethodKind kind);
 
 }  // namespace lethe

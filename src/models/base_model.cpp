@@ -28,6 +28,22 @@ BaseModel::BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::D
   names_digest_ = names.finish();
 }
 
+at::Tensor BaseModel::derived(const std::string& name,
+                              const std::function<at::Tensor()>& compute) const {
+  constexpr size_t kKept = 16;
+  {
+    const std::lock_guard lock(derived_mutex_);
+    for (const auto& [known, tensor] : derived_) {
+      if (known == name) return tensor;
+    }
+  }
+  at::Tensor tensor = compute();  // unlocked: two threads may both compute the same
+  const std::lock_guard lock(derived_mutex_);
+  derived_.emplace_back(name, tensor);
+  if (derived_.size() > kKept) derived_.pop_front();
+  return tensor;
+}
+
 c10::Device parse_device(const std::string& text) {
   if (text == "cpu") return at::kCPU;
   const bool numbered = text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&

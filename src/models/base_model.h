@@ -3,7 +3,12 @@
 
 #include <c10/core/Device.h>
 
+#include <deque>
+#include <functional>
 #include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
 
 #include "models/model.h"
 #include "storage/digest.h"
@@ -35,12 +40,18 @@ class BaseModel {
   /// SHA-256 over names, dtypes and shapes alone: tells "other weights" from "another model".
   const Digest& names_digest() const { return names_digest_; }
 
+  /// What `compute` makes of this base, under a name that says all else it depends on. The last few
+  /// results are kept, for every task of every model on this base. Thread-safe.
+  at::Tensor derived(const std::string& name, const std::function<at::Tensor()>& compute) const;
+
  private:
   std::shared_ptr<const Model> model_;
   Weights weights_;
   c10::Device device_;
   BaseOrigin origin_;
   Digest fingerprint_, names_digest_;
+  mutable std::mutex derived_mutex_;
+  mutable std::deque<std::pair<std::string, at::Tensor>> derived_;  ///< oldest first
 };
 
 /// "cpu", "cuda" or "cuda:N". Loads the CUDA part when asked for; throws kInvalidArgument for other

@@ -126,6 +126,14 @@ Head FaceTransformer::head(const Weights& weights) const {
               bias == weights.end() ? at::Tensor() : bias->second);
 }
 
+int64_t FaceTransformer::block_of(const std::string& weight) const {
+  const std::string layers = "transformer.layers.";
+  if (weight.starts_with("loss.")) return spec().depth + 1;
+  if (weight.starts_with("mlp_head.")) return spec().depth;
+  if (!weight.starts_with(layers)) return -1;
+  return std::stoll(weight.substr(layers.size()));
+}
+
 std::vector<AdapterSite> FaceTransformer::adapter_sites() const {
   std::vector<AdapterSite> sites;
   for (int64_t i = 0; i < spec().depth; ++i) {

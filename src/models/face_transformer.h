@@ -20,6 +20,7 @@ class FaceTransformer final : public Model {
   Transformer transformer(const Weights& weights) const override;
   Head head(const Weights& weights) const override;
   Weights rename(Weights weights) const override { return weights; }
+  int64_t block_of(const std::string& weight) const override;
   std::vector<AdapterSite> adapter_sites() const override;
   std::vector<AdapterSite> attention_sites() const override;
 };

@@ -132,6 +132,14 @@ Weights VisionTransformer::rename_to(Naming naming, Weights weights) const {
   return from_torchvision_names(std::move(weights), spec().depth, naming);
 }
 
+int64_t VisionTransformer::block_of(const std::string& weight) const {
+  const std::string layers = "encoder.layers.encoder_layer_";
+  if (weight.starts_with("head")) return spec().depth + 1;
+  if (weight.starts_with("encoder.ln.")) return spec().depth;
+  if (!weight.starts_with(layers)) return -1;
+  return std::stoll(weight.substr(layers.size()));
+}
+
 std::vector<AdapterSite> VisionTransformer::adapter_sites() const {
   std::vector<AdapterSite> sites;
   for (int64_t i = 0; i < spec().depth; ++i) {

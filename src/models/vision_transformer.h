@@ -21,6 +21,7 @@ class VisionTransformer final : public Model {
   Naming naming_of(const Weights& checkpoint) const override;
   std::vector<Naming> namings() const override;
   Weights rename_to(Naming naming, Weights weights) const override;
+  int64_t block_of(const std::string& weight) const override;
   std::vector<AdapterSite> adapter_sites() const override;
   std::vector<AdapterSite> attention_sites() const override;
 };

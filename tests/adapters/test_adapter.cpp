@@ -149,7 +149,7 @@ void every_key_of_a_manifest_is_needed(void**) {
 void a_manifest_that_contradicts_itself_is_refused(void**) {
   const std::string zeros(64, '0');
   expect_refused({
-      {"format 2", [](auto& f) { f.manifest["format"] = 2; }, Code::kVersion},
+      {"format 3", [](auto& f) { f.manifest["format"] = 3; }, Code::kVersion},
       {"adapter_id", [&](auto& f) { f.manifest["adapter_id"] = zeros; }},
       {"adapter_id", [](auto& f) { f.manifest["classes_forgotten"] = {3}; }},
       {"adapter_id", [](auto& f) { f.manifest["method_config"]["rank"] = 5; }},

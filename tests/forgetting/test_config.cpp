@@ -11,6 +11,35 @@ using testing::expect_error;
 
 Json parse(const char* text) { return parse_json(text, "test"); }
 
+/// With a method that older versions do not know, no field is left out.
+Json every_field(ForgetConfig config) {
+  config.method = MethodKind::kL2;
+  return config.to_json();
+}
+
+/// Digests and ids are made of this text: what the first version wrote for equal settings stays.
+void settings_of_the_first_version_keep_their_text(void**) {
+  const char* const first =
+      R"({"average_decay":0.9,"average_start_epoch":-1,"data_ratio":0.1,"dropout":-1.0,)"
+      R"("epochs":100,"fast":31,"few_shot":0,"forget_batch":48,"forget_bound":15.0,)"
+      R"("forget_weight":0.2,"gate_max_acc_f":5.0,"gate_max_acc_r_drop":10.0,)"
+      R"("grouping":"block","learning_rate":0.01,"lora_alpha":1.0,"lora_init":"reference",)"
+      R"("max_steps":0,"method":"gs-lora++","min_learning_rate":1e-05,)"
+      R"("prefix_cache_bytes":1073741824,"progress_interval":10,"prototype_bound":18.0,)"
+      R"("prototype_forget_weight":0.01,"prototype_retain_weight":0.0,)"
+      R"("prototype_source":"original","proximal_weight":0.0,"rank":8,"retain_batch":48,)"
+      R"("seed":1337,"sparsity":"subgradient","structure_start_epoch":0,)"
+      R"("structure_weight":0.0001,"warmup_epochs":0,"weight_decay":0.05,)"
+      R"("zero_threshold":0.001})";
+  assert_string_equal(ForgetConfig{}.to_json().dump().c_str(), first);
+  ForgetConfig config;
+  config.first_block = 2;
+  Json changed = config.to_json();
+  assert_true(changed.at("first_block") == 2);
+  changed.erase("first_block");
+  assert_string_equal(changed.dump().c_str(), first);
+}
+
 void defaults_follow_method_and_head(void**) {
   const auto linear = ForgetConfig::defaults_for(MethodKind::kGsLoraPlusPlus, HeadKind::kLinear);
   assert_true(linear.to_json() == ForgetConfig{}.to_json());
@@ -23,8 +52,8 @@ void defaults_follow_method_and_head(void**) {
     assert_true(config.prototype_forget_weight == 0);
     config.validate();
   }
-  expect_error(Code::kUnsupported, "no method 7",
-               [] { ForgetConfig::defaults_for(MethodKind{7}, HeadKind::kLinear); });
+  expect_error(Code::kUnsupported, "no method 77",
+               [] { ForgetConfig::defaults_for(MethodKind{77}, HeadKind::kLinear); });
   expect_error(Code::kUnsupported, "no head 0",
                [] { ForgetConfig::defaults_for(MethodKind::kGsLora, HeadKind{0}); });
 }
@@ -141,11 +170,16 @@ void negative_means_off_where_documented(void**) {
 
 void method_info_describes_every_setting(void**) {
   const Json info = method_info();
-  assert_int_equal(info.at("methods").size(), 2);
-  assert_int_equal(info.at("settings").size(), ForgetConfig{}.to_json().size());
+  assert_int_equal(info.at("methods").size(), 16);
+  assert_true(info.at("methods").at(3).at("name") == "ewc");
+  assert_true(info.at("methods").at(3).at("number") == 4);
+  const Json all = every_field(ForgetConfig{});
+  assert_int_equal(info.at("settings").size(), all.size());
   assert_int_equal(info.at("pretraining").size(), PretrainConfig{}.to_json().size());
   for (const Json& setting : info.at("settings")) {
-    assert_true(setting.at("default") == ForgetConfig{}.to_json().at(setting.at("name")));
+    if (setting.at("name") != "method") {
+      assert_true(setting.at("default") == all.at(setting.at("name")));
+    }
     assert_false(setting.at("meaning").get<std::string>().empty());
     assert_false(setting.at("allowed").get<std::string>().empty());
   }
@@ -177,6 +211,7 @@ void pretraining_is_checked_too(void**) {
 int main() {
   using namespace lethe;
   const CMUnitTest tests[] = {
+      cmocka_unit_test(settings_of_the_first_version_keep_their_text),
       cmocka_unit_test(defaults_follow_method_and_head),
       cmocka_unit_test(json_holds_every_field_and_comes_back),
       cmocka_unit_test(update_changes_only_what_is_named),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "evaluation/accuracy.h"
+#include "forgetting/method.h"
 #include "forgetting/pretrain.h"
 #include "models/tiny_models.h"
 

@@ -71,12 +71,12 @@ extern "C" {
 /* ================================================================== 1. Version and errors */
 
 #define LETHE_VERSION_MAJOR 0
-#define LETHE_VERSION_MINOR 2
+#define LETHE_VERSION_MINOR 3
 #define LETHE_VERSION_PATCH 0
 /** For `#if LETHE_VERSION_NUMBER >= ...`: major * 10000 + minor * 100 + patch. */
-#define LETHE_VERSION_NUMBER 200
+#define LETHE_VERSION_NUMBER 300
 /** The ABI this header describes: major << 16 | minor. */
-#define LETHE_ABI_VERSION 0x00010001u
+#define LETHE_ABI_VERSION 0x00010002u
 
 typedef int32_t lethe_status;
 enum {
@@ -119,7 +119,7 @@ typedef const lethe_api_v1* (*lethe_get_api_function)(uint32_t major);
  *  Example: `const lethe_api_v1* lethe = lethe_get_api(1);` */
 LETHE_API const lethe_api_v1* lethe_get_api(uint32_t major);
 
-/** Semantic version of the loaded library, for example "0.2.0". Borrowed for ever. [any-thread] [fast]
+/** Semantic version of the loaded library, for example "0.3.0". Borrowed for ever. [any-thread] [fast]
  *  Example: `puts(lethe_version_string());` */
 LETHE_API const char* lethe_version_string(void);
 
@@ -157,7 +157,8 @@ typedef struct lethe_dataset lethe_dataset;
 typedef struct lethe_engine lethe_engine;
 /** One task or training run of an engine. */
 typedef struct lethe_job lethe_job;
-/** What a finished forget task leaves: low-rank weights of the groups it needed. Immutable. */
+/** What a finished forget task leaves: low-rank weights of the groups it needed, or the change of the
+ *  weights themselves. Immutable. */
 typedef struct lethe_adapter lethe_adapter;
 /** Named figures of a finished task or an evaluation. Immutable. */
 typedef struct lethe_report lethe_report;
@@ -515,7 +516,54 @@ LETHE_API void lethe_dataset_free(lethe_dataset* dataset);
 typedef int32_t lethe_method;
 enum {
   LETHE_GS_LORA = 1,   /**< GS-LoRA (arXiv 2403.11530) */
-  LETHE_GS_LORA_PP = 2 /**< GS-LoRA++, with prototypes (arXiv 2501.09705) */
+  LETHE_GS_LORA_PP = 2, /**< GS-LoRA++, with prototypes (arXiv 2501.09705) */
+  /* The others, since 1.2, train the weights themselves; their adapter is a change of them. Formulas:
+   * src/forgetting/, in the file of the method's name. */
+  LETHE_L2 = 3,    /**< wrong labels, held by the squared distance of all weights */
+  LETHE_EWC = 4,   /**< held by the weights' Fisher information (Kirkpatrick et al. 2017) */
+  LETHE_MAS = 5,   /**< held by how much weights move the outputs (Aljundi et al. 2018) */
+  LETHE_LWF = 6,   /**< learning without forgetting (Li & Hoiem 2016) */
+  LETHE_DER = 7,   /**< dark experience replay (Buzzega et al. 2020) */
+  LETHE_DER_PP = 8, /**< with the labels of more retain samples */
+  LETHE_FDR = 9,   /**< function distance regularisation (Benjamin et al. 2019) */
+  LETHE_SCRUB = 10, /**< away from the base and with it, in turns (Kurmanji et al. 2023) */
+  LETHE_SCRUB_S = 11, /**< SCRUB, held to an average of its weights */
+  LETHE_LIRF = 12, /**< the lower half of the blocks alone (Ye et al. 2022) */
+  LETHE_RETRAIN = 13, /**< a new network from the retain samples: the yardstick */
+  LETHE_FINE_TUNE = 14, /**< further training on the retain samples */
+  LETHE_GRADIENT_ASCENT = 15, /**< the forget samples' cross entropy grows, nothing holds the rest */
+  LETHE_SALUN = 16 /**< wrong labels, salient weights only (Fan et al. 2024) */
+};
+
+typedef int32_t lethe_form;
+enum {
+  LETHE_FORM_CORRECTED = 1, /**< what the method means */
+  LETHE_FORM_REFERENCE = 2  /**< what the code of the GS-LoRA paper does where that differs: wrong
+                                 labels that are ids 0..n-1 only (l2, ewc, mas, lwf, der, der++, fdr,
+                                 lirf), no distillation (lwf), embeddings for scores (der, der++), columns
+                                 by position (lirf), importance from all retain samples in later tasks
+                                 (ewc, mas), pre-trained attention (retrain, vit) */
+};
+
+typedef int32_t lethe_lora_position;
+enum {
+  LETHE_LORA_FFN = 1,      /**< the linears of the model spec's adapter_layers */
+  LETHE_LORA_ATTENTION = 2 /**< queries, keys and values */
+};
+
+typedef int32_t lethe_structure_search;
+enum {
+  LETHE_SEARCH_OFF = 1,     /**< structure_weight or proximal_weight as given */
+  LETHE_SEARCH_SPARSEST = 2 /**< after training, group after group is driven to zero for as long as the
+                                 gate, on the training samples, is met; at most as many steps again */
+};
+
+/** What is measured besides accuracy, before and after a task. */
+enum {
+  LETHE_AUDIT_MEMBERSHIP = 1,   /**< can the forgotten samples be told from samples never seen? */
+  LETHE_AUDIT_VERIFICATION = 2, /**< are pairs of images still matched by their embeddings? */
+  LETHE_AUDIT_PROBE = 4,        /**< is the class still in the frozen embeddings? */
+  LETHE_AUDIT_RELEARNING = 8    /**< how soon does it return? */
 };
 
 typedef int32_t lethe_head;
@@ -543,7 +591,9 @@ enum {
 typedef int32_t lethe_prototype_source;
 enum {
   LETHE_PROTOTYPE_ORIGINAL = 1,  /**< embeddings of the base model */
-  LETHE_PROTOTYPE_TASK_START = 2 /**< of the model as the earlier tasks left it */
+  LETHE_PROTOTYPE_TASK_START = 2, /**< of the model as the earlier tasks left it */
+  LETHE_PROTOTYPE_RANDOM_NETWORK = 3 /**< since 1.2: of random weights, as the paper's single-step
+                                          code */
 };
 
 typedef int32_t lethe_lora_init;
@@ -604,16 +654,31 @@ typedef struct lethe_forget_config {
   int32_t fast;            /**< sum of LETHE_FAST_*; default LETHE_FAST_ALL */
   int32_t progress_interval; /**< steps between progress events, >= 1; default 10 */
   uint64_t reserved[16];
+  lethe_form form;         /**< since 1.2: of baselines; default LETHE_FORM_CORRECTED */
+  lethe_lora_position lora_position; /**< since 1.2: default LETHE_LORA_FFN */
+  int32_t first_block;     /**< since 1.2: blocks before it carry no LoRA; default 0 */
+  lethe_structure_search structure_search; /**< since 1.2: default LETHE_SEARCH_OFF */
+  int32_t audits;          /**< since 1.2: sum of LETHE_AUDIT_*; default LETHE_AUDIT_MEMBERSHIP */
+  int32_t reserved1;
+  double penalty_weight;   /**< since 1.2: lambda of L2, EWC, MAS */
+  double distillation_weight; /**< since 1.2: of the base's outputs in LwF, DER, DER++, FDR, SCRUB,
+                                   SCRUB-S, LIRF */
+  double replay_weight;    /**< since 1.2: of the retain samples' labels in LwF, DER++, SCRUB, SCRUB-S,
+                                LIRF, SalUn */
+  double temperature;      /**< since 1.2: of distillation in LwF, SCRUB, SCRUB-S, LIRF */
+  double smoothing;        /**< since 1.2: of SCRUB-S */
 } lethe_forget_config;
 
-/** Defaults for one method and head: losses scale with the head, so they differ.
+/** Defaults for one method and head: losses scale with the head, so they differ. Settings that another
+ *  method alone reads have no effect.
  *  LETHE_E_UNSUPPORTED: unknown method or head. [any-thread] [fast]
  *  Example: `lethe_forget_config_init(&c, sizeof c, LETHE_GS_LORA_PP, LETHE_HEAD_LINEAR);` */
 LETHE_API lethe_status lethe_forget_config_init(lethe_forget_config* config, size_t size,
                                                 lethe_method method, lethe_head head);
 
 /** Overwrites the fields named in a JSON object, e.g. {"rank":4,"structure_weight":0.004}; names are
- *  those of the struct, enumerations are lower-case words ("gs-lora++", "block", "proximal").
+ *  those of the struct, enumerations are lower-case words ("gs-lora++", "block", "proximal"). "method"
+ *  leaves the other fields as they are: begin with lethe_forget_config_init of that method.
  *  LETHE_E_INVALID_ARGUMENT: unknown field, wrong type, out of range; `config` is then unchanged.
  *  [any-thread] [fast]
  *  Example: `lethe_forget_config_from_json("{\"epochs\":20}", &config);` */
@@ -632,7 +697,8 @@ LETHE_API lethe_status lethe_forget_config_to_json(const lethe_forget_config* co
 LETHE_API lethe_status lethe_forget_config_validate(const lethe_forget_config* config,
                                                     lethe_buffer** out_findings);
 
-/** JSON: every method and setting with type, range, default and meaning. [any-thread] [fast]
+/** JSON: every method (name, number, meaning) and setting with type, range, default and meaning, and the
+ *  defaults by method and head. [any-thread] [fast]
  *  Example: `lethe_method_info_json(&json);` */
 LETHE_API lethe_status lethe_method_info_json(lethe_buffer** out_json);
 

@@ -1,0 +1,86 @@
+// LIRF, learning with recoverable forgetting (Ye et al. 2022): only the lower half of the blocks is
+// trained, against the frozen upper half of the base (algorithm.md 7, LIRFtrain.py).
+//
+//   L = (1 - a) CE(x_f, y~) - 300 AT(x_f) + w_kd a T^2 KL(z_t / T || z_s / T) + w_replay CE(x_r, y)
+//   AT = mean of (at(student) - at(base))^2 of the tokens between the halves, see token_attention()
+//
+// KL is over the columns of classes that stay: Form::kCorrected takes those of the retained classes,
+// Form::kReference the columns from p on, p classes being forgotten, whichever these are. The deposit
+// network of the method is not trained by the paper's code and adds but a constant: it is left out.
+#include <ATen/ATen.h>
+
+#include "forgetting/distillation.h"
+#include "forgetting/teacher.h"
+#include "forgetting/weight_training.h"
+
+namespace lethe {
+namespace {
+
+constexpr double kAlpha = 0.1, kAttentionWeight = 300;
+
+int64_t lower_half(const Model& model) { return std::max<int64_t>(1, model.spec().depth / 2); }
+
+at::Tensor kept_columns(const Preparation& p) {
+  const int64_t classes = p.task.base->model().spec().classes;
+  const auto forgotten = static_cast<int64_t>(p.task.classes.size());
+  if (p.task.config.form == Form::kReference) return at::arange(forgotten, classes, at::kLong);
+  return at::tensor(p.samples.retain.present_classes(), at::kLong);
+}
+
+class Lirf final : public Objective {
+ public:
+  explicit Lirf(const Preparation& p)
+      : config_(p.task.config),
+        head_(p.task.base->model().head(p.task.base->weights())),
+        middle_(lower_half(p.task.base->model())),
+        columns_(kept_columns(p).to(p.task.base->device())),
+        teacher_(teacher_embeddings(*p.task.base, p.samples.forget, p.task.cancelled)),
+        teacher_attention_(teacher_attention(*p.task.base, p.samples.forget, middle_,
+                                             p.task.cancelled)) {}
+
+  int64_t middle() const override { return middle_; }
+
+  at::Tensor loss(const TrainingStep& step) override {
+    const Part& f = step.forget;
+    const at::Tensor attention =
+        (token_attention(f.middle) - rows(teacher_attention_, f.positions)).square().mean();
+    const at::Tensor teacher = head_.scores(rows(teacher_, f.positions), f.targets);
+    const at::Tensor kept =
+        kAlpha * distillation_kl(f.scores.index_select(1, columns_),
+                                 teacher.index_select(1, columns_), config_.temperature);
+    return (1 - kAlpha) * f.cross_entropy() - kAttentionWeight * attention +
+           config_.distillation_weight * kept +
+           config_.replay_weight * step.retain.cross_entropy();
+  }
+
+ private:
+  const ForgetConfig& config_;
+  Head head_;
+  int64_t middle_;
+  at::Tensor columns_, teacher_, teacher_attention_;
+};
+
+class LirfMethod final : public WeightMethod {
+ public:
+  bool trains(const Model& model, const std::string& weight) const override {
+    return model.block_of(weight) < lower_half(model);
+  }
+  std::unique_ptr<Objective> objective(const Preparation& preparation) const override {
+    return std::make_unique<Lirf>(preparation);
+  }
+};
+
+}  // namespace
+
+MethodEntry lirf() {
+  static const LirfMethod method;
+  return {MethodKind::kLirf, "lirf", "the lower half leaves the base's attention on forget samples",
+          method, [](ForgetConfig& config, HeadKind head) {
+            weight_defaults(config, head);
+            config.distillation_weight = 10;
+            config.replay_weight = 5;
+            config.temperature = 10;
+          }};
+}
+
+}  // namespace lethe

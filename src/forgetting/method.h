@@ -1,0 +1,40 @@
+// The methods by kind and name. A new one is a file that implements Method, and its line in
+// method.cpp.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "forgetting/task.h"
+
+namespace lethe {
+
+/// A way to forget. Stateless; one object serves all tasks.
+class Method {
+ public:
+  virtual ~Method() = default;
+  /// Trains. Throws kNumeric (NaN or infinity in a loss, with the step), kCancelled.
+  /// kCorrupt: `checkpoints.resume` is not of this task.
+  virtual ForgetResult run(const ForgetTask& task, const Observer& observer,
+                           const Checkpoints& checkpoints) const = 0;
+};
+
+/// A method as settings and documentation know it.
+struct MethodEntry {
+  MethodKind kind;
+  const char* name;     ///< as the paper calls it, in lower case
+  const char* meaning;  ///< one sentence
+  const Method& method;
+  /// Sets what differs from GS-LoRA++ with a linear head (algorithm.md 4.12, 7).
+  void (*adapt_defaults)(ForgetConfig& config, HeadKind head);
+};
+
+/// In the order of MethodKind.
+const std::vector<MethodEntry>& methods();
+/// Throws kUnsupported for a kind that does not exist.
+const MethodEntry& method_entry(MethodKind kind);
+
+inline const Method& method_of(MethodKind kind) { return method_entry(kind).method; }
+inline std::string method_name(MethodKind kind) { return method_entry(kind).name; }
+
+}  // namespace lethe
