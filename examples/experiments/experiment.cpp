@@ -94,6 +94,7 @@ class Runner {
         experiment_.options.out / "journal" / (row.id + "-" + std::to_string(seed) + mark);
     TaskRunner tasks(protocol_, images_, base_, experiment_.options, folder);
     for (size_t i = begin; i < end; ++i) {
+      if (Interrupts::came()) throw Interrupted();
       const std::string key = task_key(row.id, seed, protocol_.steps[i].name);
       const Json& base = results_.at("base").at("steps").at(i);
       const Json known = task_of(results_, row, seed, i);

@@ -59,12 +59,12 @@ std::string svg_head(double width, double height, const std::string& label) {
 struct Axis {
   double low, high, step, first, last;
 
-  /// Room for all values in at most ten steps of 1, 2, 5, 10 or 20.
+  /// Room for all values in at most eight steps of 1, 2, 5, 10 or 20.
   static Axis around(double least, double most, double first, double last) {
     for (const double step : {1.0, 2.0, 5.0, 10.0, 20.0}) {
       const double low = std::floor(least / step) * step;
       const double high = std::max(low + step, std::ceil(most / step) * step);
-      if ((high - low) / step <= 6 || step == 20) return {low, high, step, first, last};
+      if ((high - low) / step <= 8 || step == 20) return {low, high, step, first, last};
     }
     return {0, 100, 20, first, last};
   }
