@@ -96,9 +96,8 @@ class Runner {
     for (size_t i = begin; i < end; ++i) {
       if (Interrupts::came()) throw Interrupted();
       const std::string key = task_key(row.id, seed, protocol_.steps[i].name);
-      const Json& base = results_.at("base").at("steps").at(i);
       const Json known = task_of(results_, row, seed, i);
-      const TaskOutcome outcome = tasks.run({row, seed, i, i - begin + 1, base, known});
+      const TaskOutcome outcome = tasks.run({row, seed, i, i - begin + 1, known});
       put_task(results_, protocol_, row, seed, i, outcome.task);
       Json& runs = results_.at("run").at("tasks");
       if (outcome.ran_now || !runs.contains(key)) runs[key] = outcome.run;

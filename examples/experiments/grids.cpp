@@ -10,6 +10,14 @@ std::string text_at(const Json& object, const char* key) {
   return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
+std::string base_over_steps(const Tables& tables, const std::string& metric) {
+  for (size_t row = 0; row < tables.rows().size(); ++row) {
+    const std::string text = tables.over_steps(row, metric + "_before", 3);
+    if (text != kNone) return text;
+  }
+  return kNone;
+}
+
 }  // namespace
 
 Grid main_grid(const Json& results, const Tables& tables) {
@@ -42,10 +50,15 @@ Grid cost_grid(const Tables& tables) {
   grid.heading = {"Method", "Tunable, %", "Groups dropped as zero, %"};
   const std::vector<std::string> further = tables.further_metrics();
   grid.heading.insert(grid.heading.end(), further.begin(), further.end());
+  if (!further.empty()) {  // what the base has on the same samples is told by any row's tasks
+    std::vector<std::string> base = {"Pre-train", kNone, kNone};
+    for (const std::string& metric : further) base.push_back(base_over_steps(tables, metric));
+    grid.rows.push_back(std::move(base));
+  }
   for (size_t row = 0; row < tables.rows().size(); ++row) {
     std::vector<std::string> cells = {tables.rows()[row].label,
                                       tables.over_steps(row, "tunable_ratio", 2),
-                                      tables.zero_groups_over_steps(row)};
+                                      tables.over_steps(row, "zero_group_ratio", 1)};
     for (const std::string& metric : further) cells.push_back(tables.over_steps(row, metric, 3));
     grid.rows.push_back(std::move(cells));
   }

@@ -49,8 +49,6 @@ std::string git_commit() {
   return commit;
 }
 
-int64_t peak_memory_bytes() { return kib_entry("/proc/self/status", "VmHWM"); }
-
 void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
 }  // namespace experiments

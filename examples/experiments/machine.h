@@ -11,9 +11,8 @@ Json describe_machine();
 /// The commit of the git work tree that the process stands in; "" when there is none.
 std::string git_commit();
 
-/// The largest resident memory, in bytes, since the last reset (where the system can reset it:
-/// Linux with /proc); 0 when it is unknown.
-int64_t peak_memory_bytes();
+/// From here on the process's largest resident memory is counted anew, where the system can do
+/// that.
 void reset_peak_memory();
 
 }  // namespace experiments

@@ -11,13 +11,18 @@ namespace {
 
 const Json kNull;
 
+/// Of audits the heading figures; advantages, true positive rates, counts and the base's stay in
+/// results.csv.
 bool is_further(const std::string& name) {
-  for (const char* known :
-       {"h", "h_start", "steps", "forget_samples", "retain_samples", "tunable_ratio"}) {
+  for (const char* known : {"h", "steps", "forget_samples", "retain_samples", "tunable_ratio",
+                            "zero_group_ratio", "over_forgetting"}) {
     if (name == known) return false;
   }
-  for (const char* family : {"acc_", "plain_", "groups_"}) {
-    if (name.rfind(family, 0) == 0) return false;
+  for (const char* family : {"acc_", "h_", "plain_", "groups_"}) {
+    if (name.starts_with(family)) return false;
+  }
+  for (const char* detail : {"_before", "_start", "_advantage", "_tpr", "_members"}) {
+    if (name.ends_with(detail)) return false;
   }
   return true;
 }
@@ -28,6 +33,16 @@ std::optional<double> number_at(const Json& object, const std::string& name) {
   const auto found = object.find(name);
   if (found == object.end() || !found->is_number()) return std::nullopt;
   return found->get<double>();
+}
+
+/// One text when all agree.
+std::string joined(const std::vector<std::string>& texts) {
+  const bool alike = std::all_of(texts.begin(), texts.end(),
+                                 [&](const std::string& text) { return text == texts.front(); });
+  if (alike) return texts.front();
+  std::string line;
+  for (const std::string& text : texts) line += (line.empty() ? "" : " / ") + text;
+  return line;
 }
 
 /// Without a deviation of 0: what is a fact and not a measurement has none.
@@ -73,14 +88,17 @@ Tables::Tables(const Json& results) : results_(results) {
   seeds_ = seeds.size();
 }
 
-template <typename Value>
-std::optional<Figure> Tables::over_seeds(size_t row, size_t step, Value value) const {
+std::optional<Figure> Tables::figure(size_t row, size_t step, const std::string& metric) const {
+  const Json& runs = results_.at("run").at("tasks");
   std::vector<double> values;
   for (const Json& entry : results_.at("rows")) {
     if (entry.at("id") != rows_[row].id) continue;
     const Json& task = entry.at("tasks").at(step);
     if (task.is_null()) continue;
-    if (const std::optional<double> found = value(entry, task)) values.push_back(*found);
+    const auto ran = runs.find(task_key(entry.at("id"), entry.at("seed"), steps_[step]));
+    std::optional<double> value = number_at(task.at("metrics"), metric);
+    if (!value && ran != runs.end()) value = number_at(*ran, metric);
+    if (value) values.push_back(*value);
   }
   if (values.empty()) return std::nullopt;
   const auto count = static_cast<double>(values.size());
@@ -89,15 +107,6 @@ std::optional<Figure> Tables::over_seeds(size_t row, size_t step, Value value) c
   for (const double v : values) squares += (v - sum / count) * (v - sum / count);
   return Figure{sum / count, values.size() > 1 ? std::sqrt(squares / (count - 1)) : 0,
                 values.size()};
-}
-
-std::optional<Figure> Tables::figure(size_t row, size_t step, const std::string& metric) const {
-  return over_seeds(row, step, [&](const Json& entry, const Json& task) {
-    if (const auto found = number_at(task.at("metrics"), metric)) return found;
-    const Json& tasks = results_.at("run").at("tasks");
-    const auto ran = tasks.find(task_key(entry.at("id"), entry.at("seed"), steps_[step]));
-    return ran == tasks.end() ? std::nullopt : number_at(*ran, metric);
-  });
 }
 
 std::optional<double> Tables::base(size_t step, const std::string& metric) const {
@@ -110,15 +119,6 @@ bool Tables::over_forgets(size_t row, size_t step) const {
   const auto now = figure(row, step, "acc_r");
   const auto before = base(step, "acc_r");
   return now && before && *before - now->mean > kOverForgetting;
-}
-
-std::optional<Figure> Tables::zero_groups(size_t row, size_t step) const {
-  return over_seeds(row, step, [](const Json&, const Json& task) -> std::optional<double> {
-    const auto kept = number_at(task.at("metrics"), "groups_kept");
-    const auto total = number_at(task.at("metrics"), "groups_total");
-    if (!kept || !total || *total == 0) return std::nullopt;
-    return 100 * (1 - *kept / *total);
-  });
 }
 
 std::vector<std::string> Tables::further_metrics() const {
@@ -172,27 +172,10 @@ std::string Tables::cell(std::optional<size_t> row, size_t step) const {
   return missing_ ? cell + " / " + text("acc_m") : cell;
 }
 
-std::string Tables::joined(const std::vector<std::string>& texts) const {
-  const bool alike = std::all_of(texts.begin(), texts.end(),
-                                 [&](const std::string& text) { return text == texts.front(); });
-  if (alike) return texts.front();
-  std::string line;
-  for (const std::string& text : texts) line += (line.empty() ? "" : " / ") + text;
-  return line;
-}
-
 std::string Tables::over_steps(size_t row, const std::string& metric, int decimals) const {
   std::vector<std::string> texts;
   for (size_t i = 0; i < steps_.size(); ++i) {
     texts.push_back(plainly_shown(figure(row, i, metric), decimals));
-  }
-  return joined(texts);
-}
-
-std::string Tables::zero_groups_over_steps(size_t row) const {
-  std::vector<std::string> texts;
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    texts.push_back(plainly_shown(zero_groups(row, i), 1));
   }
   return joined(texts);
 }

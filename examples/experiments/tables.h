@@ -41,9 +41,8 @@ class Tables {
   /// acc, acc_f, acc_r, acc_m of the base on the classes of a step.
   std::optional<double> base(size_t step, const std::string& metric) const;
   bool over_forgets(size_t row, size_t step) const;
-  /// Part of the groups that a row dropped as zero, percent.
-  std::optional<Figure> zero_groups(size_t row, size_t step) const;
-  /// Metrics beyond accuracies, counts and times, that some row has: those of audits. Name order.
+  /// Metrics beyond accuracies, counts and times that some row has: the main ones of audits. Name
+  /// order.
   std::vector<std::string> further_metrics() const;
   /// The groups of a row's first seed in a step: [{"name", "kept", "relative"}]; null: none.
   const Json& groups(size_t row, size_t step) const;
@@ -57,13 +56,8 @@ class Tables {
   std::string cell_heading(size_t step) const;
   /// One figure a step, " / " between them; one alone when all steps agree.
   std::string over_steps(size_t row, const std::string& metric, int decimals) const;
-  std::string zero_groups_over_steps(size_t row) const;
 
  private:
-  template <typename Value>
-  std::optional<Figure> over_seeds(size_t row, size_t step, Value value) const;
-  std::string joined(const std::vector<std::string>& texts) const;
-
   const Json& results_;
   std::vector<std::string> steps_;
   std::vector<bool> has_past_;

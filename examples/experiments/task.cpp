@@ -1,5 +1,7 @@
 #include "task.h"
 
+#include <string_view>
+
 #include "follow.h"
 #include "machine.h"
 #include "results.h"
@@ -12,35 +14,39 @@ using cli::out;
 
 constexpr double kCheckpointSeconds = 15;
 
-Json info_of(const cli::Model& model) {
-  cli::Buffer json;
-  check(lethe_model_info_json(model.get(), out(json)));
-  return cli::json_of(json);
-}
-
 /// The library's defaults of a method by its name, then the settings.
 lethe_forget_config make_config(const Protocol& protocol, const Row& row, size_t step, int64_t seed,
-                                const std::string& head) {
+                                lethe_head head) {
   cli::Buffer json;
   check(lethe_method_info_json(out(json)));
-  const Json defaults = cli::json_of(json).at("defaults");
-  if (!defaults.contains(row.method)) {
-    std::string known;
-    for (const auto& [name, unused] : defaults.items()) known += (known.empty() ? "" : ", ") + name;
+  const Json methods = cli::json_of(json).at("methods");
+  lethe_method number = 0;
+  std::string known;
+  for (const Json& method : methods) {
+    const std::string name = method.at("name");
+    if (name == row.method) number = method.at("number");
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  if (number == 0) {
     throw Failure(LETHE_E_UNSUPPORTED,
                   "there is no method \"" + row.method + "\" in this library; it has " + known);
   }
   lethe_forget_config config;
-  check(lethe_forget_config_init(&config, sizeof config, LETHE_GS_LORA_PP, LETHE_HEAD_LINEAR));
-  for (const Json& layer :
-       {defaults.at(row.method).at(head), settings_of(protocol, row, step, seed)}) {
-    check(lethe_forget_config_from_json(layer.dump().c_str(), &config));
-  }
+  check(lethe_forget_config_init(&config, sizeof config, number, head));
+  const std::string settings = settings_of(protocol, row, step, seed).dump();
+  check(lethe_forget_config_from_json(settings.c_str(), &config));
   check(lethe_forget_config_validate(&config, nullptr));
   return config;
 }
 
-std::string head_of(const cli::Model& model) { return info_of(model).at("spec").at("head"); }
+lethe_head head_of(const cli::Model& model) {
+  cli::Buffer json;
+  check(lethe_model_info_json(model.get(), out(json)));
+  const std::string head = cli::json_of(json).at("spec").at("head");
+  return head == "cosface"   ? LETHE_HEAD_COSFACE
+         : head == "arcface" ? LETHE_HEAD_ARCFACE
+                             : LETHE_HEAD_LINEAR;
+}
 
 bool has_ended(const lethe_job_status_info& info) {
   return info.state >= LETHE_JOB_SUCCEEDED && info.state <= LETHE_JOB_CANCELLED;
@@ -85,34 +91,25 @@ Json short_groups(const Json& report) {
   return groups;
 }
 
-/// Parameters of LoRA at `rank` over those of the model, percent: what a method with groups trains.
-double lora_ratio(const cli::Model& model, int64_t rank) {
-  const Json info = info_of(model);
-  double trained = 0;
-  for (const Json& group : info.at("groups")) {
-    for (const Json& layer : group.at("layers")) {
-      const std::string name = layer.get<std::string>() + ".weight";
-      for (int32_t i = 0; i < lethe_model_tensor_count(model.get()); ++i) {
-        lethe_tensor_info tensor{};
-        tensor.struct_size = sizeof tensor;
-        check(lethe_model_tensor_info(model.get(), i, &tensor));
-        if (name == tensor.name) {
-          trained += static_cast<double>(rank * (tensor.shape[0] + tensor.shape[1]));
-        }
-      }
-    }
+/// With the head's margin, as the paper measures: "acc_f_margin" becomes acc_f, which becomes
+/// "plain_acc_f".
+Json with_margin(const Json& metrics) {
+  constexpr std::string_view kSuffix = "_margin";
+  Json changed = metrics;
+  for (const auto& [name, value] : metrics.items()) {
+    if (!name.ends_with(kSuffix)) continue;
+    const std::string stem = name.substr(0, name.size() - kSuffix.size());
+    changed["plain_" + stem] = metrics.at(stem);
+    changed[stem] = value;
+    changed.erase(name);
   }
-  return 100 * trained / info.at("parameters").get<double>();
-}
-
-double h_mean(double acc_r, double drop) {
-  return drop <= 0 || acc_r <= 0 ? 0 : 2 * acc_r * drop / (acc_r + drop);
+  return changed;
 }
 
 }  // namespace
 
 void check_all_settings(const Protocol& protocol, const cli::Model& base) {
-  const std::string head = head_of(base);
+  const lethe_head head = head_of(base);
   for (const Row& row : protocol.rows) {
     for (size_t i = 0; i < protocol.steps.size(); ++i) {
       try {
@@ -165,30 +162,6 @@ void TaskRunner::find_lost_data(const cli::Job& job) {
   }
 }
 
-Json TaskRunner::figures_with_margin(const TaskRequest& request, const std::string& id,
-                                     Json metrics) const {
-  const Step& step = protocol_.steps[request.step];
-  cli::Model then;
-  check(lethe_model_clone(model_.get(), out(then)));
-  check(lethe_model_rollback_to(then.get(), id.c_str()));
-  const Accuracies accuracies(evaluate(then.get(), images_, true, options_.threads),
-                              images_.test_count);
-  for (const char* name : {"h", "acc_f", "acc_r", "acc_o", "acc_m"}) {
-    if (metrics.contains(name)) metrics["plain_" + std::string(name)] = metrics.at(name);
-  }
-  const auto put = [&](const char* name, const Classes& classes) {
-    const Json percent = accuracies.percent(classes);
-    if (!percent.is_null()) metrics[name] = percent;
-  };
-  put("acc_f", step.forget);
-  put("acc_r", step.retained);
-  put("acc_o", step.past);
-  put("acc_m", step.missing);
-  metrics["h"] = h_mean(metrics.at("acc_r"),
-                        request.base.at("acc_f").get<double>() - metrics.at("acc_f").get<double>());
-  return metrics;
-}
-
 TaskOutcome TaskRunner::run(const TaskRequest& request) {
   const std::string id = "task-" + std::to_string(request.number);
   reset_peak_memory();
@@ -205,21 +178,12 @@ TaskOutcome TaskRunner::run(const TaskRequest& request) {
   const Json report = report_of(job);
   SplitMetrics metrics = split_metrics(report.at("metrics"));
   outcome.run = metrics.run;
-  if (outcome.ran_now) {
-    outcome.run["peak_memory_mib"] = static_cast<double>(peak_memory_bytes()) / (1 << 20);
-  }
   const Json settings = report.value("method_config", Json());
   if (!outcome.ran_now && !request.known.is_null() && request.known.at("settings") == settings) {
     outcome.task = request.known;
     return outcome;
   }
-  const bool has_groups = metrics.figures.value("groups_total", 0.0) > 0;
-  if (has_groups && !metrics.figures.contains("tunable_ratio")) {
-    metrics.figures["tunable_ratio"] = lora_ratio(model_, settings.at("rank"));
-  }
-  if (protocol_.margin && info.state == LETHE_JOB_SUCCEEDED) {
-    metrics.figures = figures_with_margin(request, id, std::move(metrics.figures));
-  }
+  if (protocol_.margin) metrics.figures = with_margin(metrics.figures);
   outcome.task = {{"state", end_of(info.state)},
                   {"message", lethe_job_error(job.get())},
                   {"settings", settings},

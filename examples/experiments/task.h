@@ -14,7 +14,6 @@ struct TaskRequest {
   int64_t seed;
   size_t step;
   size_t number;      ///< 1, 2, ... on its model: the request is "task-<number>"
-  const Json& base;   ///< figures of the base on the step's classes
   const Json& known;  ///< what results.json says of it already; null: nothing
 };
 
@@ -38,7 +37,6 @@ class TaskRunner {
  private:
   cli::Job enqueue(const TaskRequest& request, const std::string& id);
   void find_lost_data(const cli::Job& job);
-  Json figures_with_margin(const TaskRequest& request, const std::string& id, Json metrics) const;
 
   const Protocol& protocol_;
   const Images& images_;

@@ -323,8 +323,14 @@ Json task(double h, double acc_r, double acc_f) {
             {"acc_f", acc_f},
             {"groups_kept", 1},
             {"groups_total", 4},
+            {"zero_group_ratio", 75},
+            {"h_start", 1},
+            {"acc_f_margin", 2},
             {"tunable_ratio", 1.5},
-            {"membership_auc", 0.5}}},
+            {"mia_loss_auc", 0.5},
+            {"mia_loss_auc_before", 0.625},
+            {"mia_loss_tpr", 9},
+            {"mia_members", 8}}},
           {"groups",
            {{{"name", "block 0"}, {"kept", true}, {"relative", 0.5}},
             {{"name", "block 1"}, {"kept", false}, {"relative", 0.0}}}}};
@@ -374,7 +380,6 @@ void seeds_are_averaged(void**) {
   assert_int_equal(tables.figure(0, 1, "h")->count, 1);
   assert_false(tables.figure(1, 0, "h").has_value());
   expect_close(tables.figure(0, 0, "seconds")->mean, 12.34);
-  expect_close(tables.zero_groups(0, 0)->mean, 75);
 }
 
 // 82.5 - 70 = 12.5 points are over-forgetting; 80 - 77 are not, nor is the failed method.
@@ -395,8 +400,9 @@ void tables_have_the_papers_shape(void**) {
                   "60.00 / 70.00 / 0.12 / 2.50 ▼ |");
   expect_contains(text, "| Other <&> | — / — / — | — / — / — / — |");
   expect_contains(text, "Other <&>, seed 7, 6-2: failed: the loss is not finite");
-  expect_contains(text, "| Method | Tunable, % | Groups dropped as zero, % | membership_auc |");
-  expect_contains(text, "| 1.50 | 75.0 | 0.500 |");
+  expect_contains(text, "| Method | Tunable, % | Groups dropped as zero, % | mia_loss_auc |");
+  expect_contains(text, "| Pre-train | — | — | 0.625 |");
+  expect_contains(text, "| GS-LoRA | 1.50 | 75.0 | 0.500 |");
   assert_true(text.find("12.3") > text.find("## This run"));
 }
 

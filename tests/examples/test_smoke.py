@@ -80,7 +80,7 @@ def a_run_leaves_tables_and_figures():
         base = results["base"]["steps"]
         for task, before in zip(row["tasks"], base):
             metrics = task["metrics"]
-            assert metrics["acc_f"] < 20 < 60 < metrics["acc_r"], metrics
+            assert metrics["acc_f"] < 20 < 50 < metrics["acc_r"], metrics
             assert abs(metrics["acc_f_before"] - before["acc_f"]) < 1e-9
             assert abs(metrics["acc_r_before"] - before["acc_r"]) < 1e-9
             drop = before["acc_f"] - metrics["acc_f"]
@@ -88,9 +88,9 @@ def a_run_leaves_tables_and_figures():
             assert abs(metrics["h"] - h) < 1e-6, metrics
         assert "acc_o" in second["metrics"] and "acc_o" not in first["metrics"]
         assert second["settings"]["seed"] == 1337 and second["settings"]["gate_max_acc_f"] == -1
-    assert results["rows"][2]["tasks"][1]["settings"]["sparsity"] == "proximal"
+    assert [task["settings"]["proximal_weight"] for task in results["rows"][1]["tasks"]] == [8, 6]
     table = (work / "whole/results.md").read_text()
-    assert re.search(r"\| GS-LoRA\+\+ \| \d+\.\d\d / \d+\.\d\d / \d+\.\d\d", table), table
+    assert re.search(r"\| GS-LoRA\+\+, proximal \| \d+\.\d\d / \d+\.\d\d / \d+\.\d\d", table), table
     assert (work / "whole/results.csv").read_text().count(",acc_f,") == 6
     page = (work / "whole/results.html").read_text()
     assert "http" not in page and page.count("<svg") > 3
