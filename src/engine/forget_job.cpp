@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/audit.h"
 #include "engine/environment.h"
 #include "engine/gate.h"
 #include "support/error.h"
@@ -243,6 +244,7 @@ ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snaps
         "_margin");
   }
   add_training_metrics(metrics, trained, *snapshot.base, seconds_since(began));
+  metrics.merge(audit(request, plan, *base_state, state_after, context.cancelled));
 
   ForgetOutcome outcome;
   outcome.rejection = judge_task(metrics, trained, request.config);

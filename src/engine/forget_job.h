@@ -40,6 +40,7 @@ struct ForgetOutcome {
 ///   tunable_ratio          numbers that training could change, in percent of the base's
 ///   peak_memory_mib        the most that the process has had in memory so far
 ///   steps, seconds, forget_samples, retain_samples
+///   and what audit.h names
 ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snapshot,
                              const RunContext& context);
 

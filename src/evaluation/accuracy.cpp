@@ -8,21 +8,32 @@
 namespace lethe {
 namespace {
 
-/// Calls `visit(scores [b, C], labels [b])` for consecutive batches, on the model's device.
+/// Calls `visit(embeddings [b, D], labels [b])` for consecutive batches, on the model's device.
 template <typename Visit>
-void for_each_batch(const Model& model, const Weights& weights, const Dataset& dataset,
-                    const EvaluationOptions& options, const Visit& visit) {
+void for_each_embedded(const Model& model, const Weights& weights, const Dataset& dataset,
+                       const EvaluationOptions& options, const Visit& visit) {
   const at::NoGradGuard no_grad;
-  const Head head = model.head(weights);
   const at::Device device = weights.begin()->second.device();
   for (int64_t begin = 0; begin < dataset.size(); begin += options.batch) {
     require(!options.cancelled || !options.cancelled(), Code::kCancelled,
             "cancelled while evaluating sample ", begin, " of ", dataset.size());
     const Batch batch = dataset.batch(begin, std::min(begin + options.batch, dataset.size()));
-    const at::Tensor embeddings = model.embed(weights, batch.images.to(device), options.forward);
-    const at::Tensor labels = batch.labels.to(device);
-    visit(options.margin ? head.scores(embeddings, labels) : head.scores(embeddings), labels);
+    visit(model.embed(weights, batch.images.to(device), options.forward), batch.labels.to(device));
   }
+}
+
+/// The same with `visit(scores [b, C], labels [b])`.
+template <typename Visit>
+void for_each_batch(const Model& model, const Weights& weights, const Dataset& dataset,
+                    const EvaluationOptions& options, const Visit& visit) {
+  const at::NoGradGuard no_grad;
+  const Head head = model.head(weights);
+  for_each_embedded(model, weights, dataset, options,
+                    [&](const at::Tensor& embeddings, const at::Tensor& labels) {
+                      visit(options.margin ? head.scores(embeddings, labels)
+                                           : head.scores(embeddings),
+                            labels);
+                    });
 }
 
 }  // namespace
@@ -68,6 +79,18 @@ at::Tensor dataset_scores(const Model& model, const Weights& weights, const Data
                    all.narrow(0, begin, scores.size(0)).copy_(scores);
                    begin += scores.size(0);
                  });
+  return all;
+}
+
+at::Tensor dataset_embeddings(const Model& model, const Weights& weights, const Dataset& dataset,
+                              const EvaluationOptions& options) {
+  at::Tensor all = at::empty({dataset.size(), model.spec().dim}, at::kFloat);
+  int64_t begin = 0;
+  for_each_embedded(model, weights, dataset, options,
+                    [&](const at::Tensor& embeddings, const at::Tensor&) {
+                      all.narrow(0, begin, embeddings.size(0)).copy_(embeddings);
+                      begin += embeddings.size(0);
+                    });
   return all;
 }
 

@@ -21,6 +21,7 @@ class PixelModel final : public Model {
   }
   Head head(const Weights& weights) const override { return Head(spec(), weights.at("w"), {}); }
   Weights rename(Weights weights) const override { return weights; }
+  int64_t block_of(const std::string&) const override { return -1; }
   std::vector<AdapterSite> adapter_sites() const override { return {}; }
   std::vector<AdapterSite> attention_sites() const override { return {}; }
 };

@@ -126,6 +126,54 @@ void pretraining_goes_on_as_if_nothing_had_happened(void**) {
   }
 }
 
+/// With dropout, wrong labels and, for SCRUB, the average of its rounds.
+void every_method_goes_on_as_if_nothing_had_happened(void**) {
+  for (const MethodEntry& entry : methods()) {
+    if (trains_lora(entry.kind)) continue;
+    ForgetConfig config = ForgetConfig::defaults_for(entry.kind, HeadKind::kLinear);
+    config.data_ratio = 1;
+    config.forget_batch = config.retain_batch = 8;
+    config.epochs = entry.kind == MethodKind::kScrubS ? 22 : 6;
+    config.warmup_epochs = 0;
+    config.learning_rate = 1e-3;
+    config.dropout = 0.2;
+    const ForgetTask task = task_of(config, {1, 2});
+    const ForgetResult undisturbed = forget(task, go_on);
+    const int64_t steps = undisturbed.last.step;
+    for (const int64_t step : {int64_t{1}, steps / 2, steps - 1}) {
+      Checkpoints resumed;
+      resumed.resume =
+          saved_at(step, [&](const Observer& observer, const Checkpoints& checkpoints) {
+            forget(task, observer, checkpoints);
+          });
+      const ForgetResult again = forget(task, go_on, resumed);
+      bool same = again.delta.size() == undisturbed.delta.size() && again.last.step == steps;
+      for (const auto& [name, tensor] : undisturbed.delta) {
+        same = same && at::equal(tensor, again.delta.at(name));
+      }
+      if (!same) fail_msg("%s after step %d", entry.name, static_cast<int>(step));
+    }
+  }
+}
+
+/// In the training, at its end, and within and between the stages of the search.
+void a_search_goes_on_as_if_nothing_had_happened(void**) {
+  ForgetTask task = eventful_task();
+  task.config.max_steps = 40;  // stages of four steps
+  task.config.average_start_epoch = -1;
+  task.config.structure_search = StructureSearch::kSparsest;
+  task.config.gate_max_acc_f = -1;
+  const ForgetResult undisturbed = forget(task, go_on);
+  assert_true(undisturbed.last.step > 41);
+  for (const int64_t step : {39, 40, 41, 42}) {
+    Checkpoints resumed;
+    resumed.resume = saved_at(step, [&](const Observer& observer, const Checkpoints& checkpoints) {
+      forget(task, observer, checkpoints);
+    });
+    expect_same(forget(task, go_on, resumed), undisturbed);
+  }
+}
+
 void a_state_of_another_task_is_refused(void**) {
   const ForgetTask task = eventful_task();
   const TrainingState state =
@@ -170,6 +218,8 @@ int main() {
       cmocka_unit_test(it_may_be_interrupted_again_and_again),
       cmocka_unit_test(saving_changes_nothing),
       cmocka_unit_test(pretraining_goes_on_as_if_nothing_had_happened),
+      cmocka_unit_test(every_method_goes_on_as_if_nothing_had_happened),
+      cmocka_unit_test(a_search_goes_on_as_if_nothing_had_happened),
       cmocka_unit_test(a_state_of_another_task_is_refused),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

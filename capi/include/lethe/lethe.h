@@ -242,7 +242,7 @@ LETHE_API lethe_status lethe_runtime_device_count(lethe_runtime* runtime, int32_
  *  Example: `for (int32_t i = 0; i < lethe_arch_count(); ++i) puts(lethe_arch_name(i));` */
 LETHE_API int32_t lethe_arch_count(void);
 
-/** Name of architecture `index`: "vit", "face_vit". NULL outside 0..count-1. Borrowed for ever.
+/** Name of architecture `index`: "vit", "face_vit", "face_vits" (since 1.2). NULL outside 0..count-1. Borrowed for ever.
  *  [any-thread] [fast]
  *  Example: `const char* name = lethe_arch_name(0);` */
 LETHE_API const char* lethe_arch_name(int32_t index);
@@ -255,11 +255,15 @@ LETHE_API lethe_status lethe_arch_default_spec(const char* arch, lethe_buffer** 
 /** Creates a model with random weights.
  *
  *  `spec_json` (fields left out take the architecture's default; unknown ones are refused):
- *    arch             "vit" (torchvision's VisionTransformer) or "face_vit" (the paper's face model)
+ *    arch             "vit" (torchvision's VisionTransformer), "face_vit" (the paper's face model) or,
+ *                     since 1.2, "face_vits" (the same on overlapping patches)
  *    classes          outputs of the head, 1..1000000
  *    image_size       side in pixels, a multiple of patch_size
  *    channels         input channels; a grey image in a 3-channel model is a transform's choice
  *    patch_size, dim, depth, heads, head_dim, mlp_dim
+ *    patch_stride, patch_padding   of face_vits: windows of patch_size pixels (12), patch_stride apart
+ *                     (1..patch_size, 8), the image framed with patch_padding zeros (0..patch_size - 1,
+ *                     4); the windows must reach the last row and column
  *    dropout          probability while training, 0..0.9
  *    layer_norm_eps   1e-6 for torchvision and timm weights, 1e-12 for Hugging Face, 1e-5 for face_vit
  *    head             "linear", "cosface", "arcface"
@@ -1189,10 +1193,24 @@ LETHE_API int32_t lethe_report_metric_count(const lethe_report* report);
  *  Example: `puts(lethe_report_metric_name(report, 0));` */
 LETHE_API const char* lethe_report_metric_name(const lethe_report* report, int32_t index);
 
-/** A metric by name. After a forget task: acc_f, acc_r, acc_o, acc_f_before, acc_r_before (the base's on
- *  the same classes), acc_f_start, acc_r_start (this task's start), h, h_start, acc_m (retained classes
- *  without training samples), groups_kept, groups_total, steps, seconds. LETHE_E_NOT_FOUND: there is no
- *  such figure; it is never silently 0 or NaN. [any-thread] [fast]
+/** A metric by name. LETHE_E_NOT_FOUND: there is no such figure; it is never silently 0 or NaN. After a
+ *  forget task:
+ *    acc_f, acc_r, acc_o, acc_m    percent right of the classes to forget, of those that stay, of those
+ *                                  forgotten earlier, of retained ones without training samples
+ *    ..._before, ..._start         the same classes with the base, at this task's start
+ *    h, h_start                    2 acc_r drop / (acc_r + drop), drop = acc_f_before - acc_f (or _start)
+ *    ..._margin                    since 1.2: all of these with the head's margin at the true class
+ *    over_forgetting               since 1.2: points of acc_r lost since the base
+ *    groups_kept, groups_total     of methods with LoRA; since 1.2 zero_group_ratio, percent
+ *    tunable_ratio                 since 1.2: what training could change, percent of all parameters
+ *    steps, seconds, peak_memory_mib (since 1.2, of the process so far)
+ *  and since 1.2 what the settings' audits ask for, held-out samples given:
+ *    mia_loss_auc, mia_entropy_auc, mia_modified_entropy_auc   0 to 1, best what Retrain has, about 0.5;
+ *                                  ..._advantage |2 auc - 1|, ..._tpr percent found at 1 % false alarms
+ *    verification_auc_r, _tar_r, _eer_r, and _f; verification_tar_f_at_r   see src/engine/audit.h
+ *    probe_f, probe_r              percent that a linear probe on the embeddings gets right
+ *    relearning_steps, relearning_reached   until half of the base's accuracy is back
+ *  [any-thread] [fast]
  *  Example: `double h = 0; lethe_report_metric(report, "h", &h);` */
 LETHE_API lethe_status lethe_report_metric(const lethe_report* report, const char* name,
                                            double* out_value);
