@@ -62,8 +62,10 @@ class Runner {
     base_ = make_base(protocol_, images_, options, runtime_.get());
     check_all_settings(protocol_, base_);
     if (results_.at("base").is_null()) {
+      if (!options.quiet) std::fprintf(stderr, "measuring the pre-trained model\n");
       results_["base"] = describe_base(protocol_, base_, images_, options.threads);
       note_run(experiment_, results_);
+      write_results(results_, options.out);
     }
     for (const int64_t seed : protocol_.seeds) {
       for (const Row& row : protocol_.rows) {
