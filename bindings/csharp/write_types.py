@@ -23,6 +23,9 @@ ENUMERATIONS = {  # prefix of the constants, what the type is
     "select": ("LETHE_", "What the values given to <see cref=\"Dataset.Select\"/> are."),
     "method": ("LETHE_", "A method of forgetting."),
     "head": ("LETHE_HEAD_", "The kind of a model's last layer."),
+    "form": ("LETHE_FORM_", "Which form of a baseline, where the paper's code differs from it."),
+    "lora_position": ("LETHE_LORA_", "Which linears carry LoRA."),
+    "structure_search": ("LETHE_SEARCH_", "Whether a sparser adapter is looked for."),
     "grouping": ("LETHE_GROUP_", "Which LoRA matrices are kept or dropped together."),
     "sparsity": ("LETHE_", "How groups are driven towards zero."),
     "prototype_source": ("LETHE_PROTOTYPE_", "Whose embeddings the prototypes are."),
@@ -30,7 +33,9 @@ ENUMERATIONS = {  # prefix of the constants, what the type is
     "job_state": ("LETHE_JOB_", "Where a job stands."),
     "event_kind": ("LETHE_EVENT_", "What an event tells."),
     "fast": ("LETHE_FAST_", "Savings of the training step; all are exact up to float32 rounding."),
+    "audits": ("LETHE_AUDIT_", "What is measured besides accuracy, before and after a task."),
 }
+FLAGS = {"FAST": "fast", "AUDIT": "audits"}  # without a type in C: what a constant begins with
 OPTIONS = {  # filled by the library's init functions
     "limits": "Limits for reading files from outside; 0 keeps a default.",
     "export_options": "How weights and adapters are written.",
@@ -63,6 +68,8 @@ FIELDS = {  # type and name in C#, doc (None: lethe.h's); None: left out
     ("evaluate_options", "past_class_count"): None,
     ("forget_config", "fast"):
         ("Fast", "Fast", "Sum of savings; default <see cref=\"Lethe.Fast.All\"/>."),
+    ("forget_config", "audits"): ("Audits", "Audits", "Sum of what is measured besides accuracy; "
+        "default <see cref=\"Lethe.Audits.Membership\"/>."),
     ("task_options", "deadline_ms"): ("DateTimeOffset?", "Deadline", "A task that has not ended by "
         "then fails with <see cref=\"Status.LimitExceeded\"/>. Null (default): none."),
     ("tensor_info", "ndim"): None,
@@ -85,7 +92,7 @@ def pascal(name):
 
 
 def enumeration_key(enumeration):
-    return enumeration.name or enumeration.constants[0].name.split("_")[1].lower()
+    return enumeration.name or FLAGS.get(enumeration.constants[0].name.split("_")[1])
 
 
 def constant(key, name):
@@ -117,7 +124,7 @@ class Docs:
                       (pascal(word[0]) if word[0] in self.fields else word[0]), text)
         if re.match("[a-z]{2,}[^_]", text):  # not a symbol
             text = text[0].upper() + text[1:]
-        return text + ("" if text.endswith(".") else ".")
+        return text + ("" if text.endswith((".", "?")) else ".")
 
 
 def summary(text, indent):
@@ -132,7 +139,7 @@ def enumerations(header, docs):
         if key not in ENUMERATIONS:
             continue
         out += summary(ENUMERATIONS[key][1], 4)
-        flags = key == "fast"
+        flags = key in FLAGS.values()
         out += f"    {'[Flags] ' if flags else ''}public enum {pascal(key)}\n    {{\n"
         if flags:
             out += summary("None of them.", 8) + "        None = 0,\n"
@@ -158,6 +165,7 @@ class Field:
         self.is_bool = field.name in BOOLEANS
         plain = pascal(field.type[6:]) if self.is_enum else TYPES.get(field.type)
         self.type = kind or ("bool" if self.is_bool else plain)
+        self.is_number = self.is_enum or self.type.lower() in FLAGS.values()  # in C
         self.name = name
         self.doc = doc or docs.text(field.doc)
         if self.is_bool:
@@ -172,14 +180,14 @@ class Field:
             return f"new Progress({value})"
         if self.is_bool:
             return f"{value} != 0"
-        return f"({self.type}){value}" if self.is_enum or self.type == "Fast" else value
+        return f"({self.type}){value}" if self.is_number else value
 
     def write(self):
         if self.type == "DateTimeOffset?":
             return f"Check.Milliseconds({self.name})"
         if self.is_bool:
             return f"{self.name} ? 1 : 0"
-        return f"(int){self.name}" if self.is_enum or self.type == "Fast" else self.name
+        return f"(int){self.name}" if self.is_number else self.name
 
 
 def class_head(struct, text, docs, partial=False):

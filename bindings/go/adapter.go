@@ -6,8 +6,8 @@ import (
 	"lethe/internal/native"
 )
 
-// Adapter is what a finished forget task leaves: low-rank weights of the groups it needed. It does
-// not change.
+// Adapter is what a finished forget task leaves: low-rank weights of the groups it needed, or
+// the change of the weights themselves. It does not change.
 type Adapter struct{ handle }
 
 func newAdapter(object uintptr) *Adapter {

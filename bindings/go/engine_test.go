@@ -101,6 +101,52 @@ func TestPredictWhileForgetting(t *testing.T) {
 	}
 }
 
+// A method that trains the weights themselves: its adapter is a change of them.
+func TestBaseline(t *testing.T) {
+	r, m, data := trainedModel(t)
+	e := newEngine(t, m)
+	images, shape, labels := tinyImages(64, 2)
+	validation := must[*lethe.Dataset](t)(
+		lethe.DatasetFromFloats(r, images, shape, labels, classes, ""))
+	t.Cleanup(func() { validation.Close() })
+	before := must[*lethe.Scores](t)(m.Predict(images, shape, 1))
+	config := must[lethe.ForgetConfig](t)(lethe.DefaultForgetConfig(lethe.L2, lethe.HeadLinear))
+	config.DataRatio, config.ForgetBatch, config.RetainBatch, config.MaxSteps = 1, 16, 48, 60
+	job := must[*lethe.Job](t)(e.Enqueue(lethe.ForgetRequest{RequestID: "first",
+		Classes: []int64{1}, Config: &config, ForgetSet: data, ValidationSet: validation}))
+	ok(t, job.Wait(context.Background()))
+
+	metrics := must[map[string]float64](t)(must[*lethe.Report](t)(job.Report()).Metrics())
+	auc, audited := metrics["mia_loss_auc"]
+	if metrics["acc_f"] >= metrics["acc_f_before"] || !audited || auc < 0 || auc > 1 ||
+		// All but the head's 4 x 16 weights and 4 biases of 4916 parameters.
+		math.Abs(metrics["tunable_ratio"]-100*4848.0/4916) > 1e-9 {
+		t.Errorf("metrics %v", metrics)
+	}
+	if _, has := metrics["groups_total"]; has {
+		t.Errorf("groups: %v", metrics)
+	}
+	adapter := must[*lethe.Adapter](t)(job.Adapter())
+	info := struct{ Kind, Method string }{}
+	ok(t, json.Unmarshal([]byte(must[string](t)(adapter.InfoJSON())), &info))
+	if info.Kind != "delta" || info.Method != lethe.L2.String() {
+		t.Errorf("manifest %+v", info)
+	}
+	after := must[*lethe.Scores](t)(m.Predict(images, shape, 1))
+	path := filepath.Join(t.TempDir(), "first.lethe")
+	ok(t, adapter.Export(path, nil))
+
+	ok(t, e.Close())
+	ok(t, m.RollbackTo(""))
+	if !reflect.DeepEqual(before, must[*lethe.Scores](t)(m.Predict(images, shape, 1))) {
+		t.Error("a roll-back is not exact")
+	}
+	ok(t, m.Attach(must[*lethe.Adapter](t)(lethe.LoadAdapter(r, path, nil))))
+	if !reflect.DeepEqual(after, must[*lethe.Scores](t)(m.Predict(images, shape, 1))) {
+		t.Error("the file says something else")
+	}
+}
+
 func TestWaitAndCancel(t *testing.T) {
 	_, m, data := trainedModel(t)
 	e := newEngine(t, m)

@@ -30,7 +30,7 @@ func fits(found uint32) error {
 		builtFor>>16)}
 }
 
-// Version returns the semantic version of the loaded library, for example "0.2.0".
+// Version returns the semantic version of the loaded library, for example "0.3.0".
 func Version() string { return native.Version_string() }
 
 // ABIVersion returns the ABI version of the loaded library. A library of another major version, or
@@ -45,7 +45,7 @@ func ABIVersion() (major, minor int) {
 // sqlite, cpu, threads, cuda (whether the CUDA part could be loaded, and why not).
 func BuildInfoJSON() (string, error) { return libraryText(native.Build_info_json) }
 
-// ArchNames returns the names of the built-in architectures: "vit", "face_vit".
+// ArchNames returns the names of the built-in architectures: "vit", "face_vit", "face_vits".
 func ArchNames() []string {
 	names := make([]string, native.Arch_count())
 	for i := range names {
@@ -64,5 +64,6 @@ func ArchDefaultSpec(arch string) (string, error) {
 	return libraryText(func(out *uintptr) native.Status { return native.Arch_default_spec(name, out) })
 }
 
-// MethodInfoJSON tells every method and setting with type, range, default and meaning.
+// MethodInfoJSON tells every method (name, number, meaning) and setting (type, range, default,
+// meaning), and the defaults by method and head.
 func MethodInfoJSON() (string, error) { return libraryText(native.Method_info_json) }

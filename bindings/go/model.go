@@ -14,11 +14,14 @@ type Model struct{ handle }
 // The fields of the JSON spec (those left out take the architecture's default; unknown ones are
 // refused):
 //
-//	arch             "vit" (torchvision's VisionTransformer) or "face_vit" (the paper's face model)
+//	arch             "vit" (torchvision's VisionTransformer), "face_vit" (the paper's face model) or
+//	                 "face_vits" (the same on overlapping patches)
 //	classes          outputs of the head, 1..1000000
 //	image_size       side in pixels, a multiple of patch_size
 //	channels         input channels; a grey image in a 3-channel model is a transform's choice
 //	patch_size, dim, depth, heads, head_dim, mlp_dim
+//	patch_stride, patch_padding   of face_vits: windows of patch_size pixels, patch_stride apart, the
+//	                 image framed with patch_padding zeros
 //	dropout          probability while training, 0..0.9
 //	layer_norm_eps   1e-6 for torchvision and timm weights, 1e-12 for Hugging Face, 1e-5 for face_vit
 //	head             "linear", "cosface", "arcface"

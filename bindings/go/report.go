@@ -44,11 +44,22 @@ func (r *Report) Metrics() (map[string]float64, error) {
 	return metrics, nil
 }
 
-// Metric returns one figure. After a forget task: acc_f, acc_r, acc_o, acc_f_before, acc_r_before
-// (the base's on the same classes), acc_f_start, acc_r_start (this task's start), h, h_start, acc_m
-// (retained classes without training samples), groups_kept, groups_total, steps, seconds. After an
-// evaluation see [Model.Evaluate]. [ErrNotFound]: there is no such figure; it is never silently 0
-// or NaN.
+// Metric returns one figure. After a forget task:
+//
+//	acc_f, acc_r, acc_o, acc_m    percent right of the classes to forget, of those that stay, of those
+//	                              forgotten earlier, of retained ones without training samples
+//	..._before, ..._start         the same classes with the base, at this task's start
+//	h, h_start                    2 acc_r drop / (acc_r + drop), drop = acc_f_before - acc_f (or _start)
+//	..._margin                    all of these with the head's margin at the true class
+//	over_forgetting               points of acc_r lost since the base
+//	groups_kept, groups_total, zero_group_ratio   of methods with LoRA
+//	tunable_ratio                 what training could change, percent of all parameters
+//	steps, seconds, peak_memory_mib
+//
+// and what [ForgetConfig.Audits] asks for, held-out samples given: mia_loss_auc and other mia_...,
+// verification_..., probe_f, probe_r, relearning_steps, relearning_reached; lethe.h says more of
+// them. After an evaluation see [Model.Evaluate]. [ErrNotFound]: there is no such figure; it is
+// never silently 0 or NaN.
 func (r *Report) Metric(name string) (float64, error) {
 	figure, err := text("name", name)
 	if err != nil {

@@ -13,7 +13,8 @@ import abi  # noqa: E402
 
 HEADER = "// Written by write_types.py from lethe.h.\n\npackage lethe\n"
 INITIALS = {"id": "ID", "lora": "LoRA", "gs": "GS", "pp": "PP", "eta": "ETA", "io": "IO",
-            "bf16": "BF16", "dtype": "DType", "cosface": "CosFace", "arcface": "ArcFace"}
+            "ffn": "FFN", "ewc": "EWC", "mas": "MAS", "lwf": "LwF", "der": "DER", "fdr": "FDR",
+            "lirf": "LIRF", "salun": "SalUn", "bf16": "BF16", "dtype": "DType", "cosface": "CosFace", "arcface": "ArcFace"}
 
 # What Go says where lethe.h names a C function.
 FUNCTIONS = {
@@ -29,6 +30,9 @@ ENUMERATIONS = {  # name in Go (None: from C), what it is
     "select": ("Selection", "says what the values given to Dataset.Select are"),
     "method": (None, "is a method of forgetting"),
     "head": (None, "is the kind of a model's last layer"),
+    "form": (None, "is the form of a baseline, where the paper's code differs from it"),
+    "lora_position": (None, "says which linears carry LoRA"),
+    "structure_search": (None, "says whether a sparser adapter is looked for"),
     "grouping": (None, "says which LoRA matrices are kept or dropped together"),
     "sparsity": (None, "says how groups are driven towards zero"),
     "prototype_source": (None, "says whose embeddings the prototypes are"),
@@ -36,10 +40,12 @@ ENUMERATIONS = {  # name in Go (None: from C), what it is
     "job_state": (None, "is where a job stands"),
     "event_kind": (None, "is what an event tells"),
     "FAST": ("Fast", "is a sum of savings of the training step, exact up to float32 rounding"),
+    "AUDIT": ("Audits", "is a sum of what is measured besides accuracy, before and after a task"),
     "ALLOW": ("StackFlags", "relaxes what stacks of adapters are accepted; 0: nothing"),
 }
 # Words of the library's own JSON where they are not the constant's.
-WORDS = {"LETHE_GS_LORA": "gs-lora", "LETHE_GS_LORA_PP": "gs-lora++"}
+WORDS = {"LETHE_GS_LORA": "gs-lora", "LETHE_GS_LORA_PP": "gs-lora++", "LETHE_DER_PP": "der++"}
+HYPHENED = {"method", "prototype_source"}
 # Zero fields keep the default (config types are made by their Default function instead).
 STRUCTS = {
     "limits": "bounds what is read from files; zero fields keep the default",
@@ -87,6 +93,8 @@ SPECIAL = {
     ("tensor_info", "shape"): ("Shape", "[]int64", "its dimensions; none of a scalar"),
     ("tensor_info", "name"): ("Name", "string", "as Model.ReadTensor takes it"),
     ("forget_config", "fast"): ("Fast", "Fast", "sum of savings; default FastAll"),
+    ("forget_config", "audits"): ("Audits", "Audits",
+        "sum of what is measured besides accuracy; default AuditMembership"),
 }
 
 
@@ -123,7 +131,7 @@ class Words:
         self.map["NULL"] = "nil"
 
     def __call__(self, text):
-        text = re.sub(r"\bsince 1\.1: ", "", text)
+        text = re.sub(r"^since 1\.\d: ", "", text)
         text = re.sub(r"\b[A-Za-z]\w+\b", lambda word: self.map.get(word[0], word[0]), text)
         unknown = re.search(r"\blethe_\w+|LETHE_\w+\b(?<!LETHE_FAST_)", text)
         if unknown:
@@ -132,6 +140,7 @@ class Words:
 
 
 def comment(text, indent=""):
+    text = text.replace("?.", "?")
     return "".join(f"{indent}// {line}\n" for line in
                    textwrap.wrap(text, 96 - 4 * len(indent), break_long_words=False))
 
@@ -151,7 +160,8 @@ def write_enumeration(enumeration, words):
     yield f"\n// String returns the value in words, \"{name}(7)\" for one that is not known.\n"
     yield f"func ({first} {name}) String() string {{\n\tswitch {first} {{\n"
     for value in enumeration.constants:
-        said = WORDS.get(value.name, value.name[prefix:].lower().replace("_", " "))
+        blank = "-" if enumeration.name in HYPHENED else " "
+        said = WORDS.get(value.name, value.name[prefix:].lower().replace("_", blank))
         yield f"\tcase {constant(value.name)}:\n\t\treturn \"{said}\"\n"
     yield f"\t}}\n\treturn fmt.Sprintf(\"{name}(%d)\", int32({first}))\n}}\n"
 

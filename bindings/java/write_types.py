@@ -21,6 +21,9 @@ ENUMS = {
     "select": ("LETHE_", "What {@link Dataset#select(Select, long...)} keeps."),
     "method": ("LETHE_", "How a task forgets."),
     "head": ("LETHE_HEAD_", "The last layer of a model: losses scale with it."),
+    "form": ("LETHE_FORM_", "Which form of a baseline, where the paper's code differs from it."),
+    "lora_position": ("LETHE_LORA_", "Which linears carry LoRA."),
+    "structure_search": ("LETHE_SEARCH_", "Whether a sparser adapter is looked for."),
     "grouping": ("LETHE_GROUP_", "What becomes small or zero together."),
     "sparsity": ("LETHE_", "How groups become small or zero."),
     "prototype_source": ("LETHE_PROTOTYPE_", "Whose embeddings the prototypes are."),
@@ -28,6 +31,7 @@ ENUMS = {
     "job_state": ("LETHE_JOB_", "Where a job stands."),
     "event_kind": ("LETHE_EVENT_", "What an event tells."),
 }
+FLAGS = {"LETHE_FAST_": "Fast", "LETHE_AUDIT_": "Audits"}  # classes of int constants
 TENSOR_NAME = "the tensor's name"  # lethe.h tells how long C may keep it
 OPTIONS = ["limits", "export_options", "forget_config", "pretrain_config", "task_options",
            "engine_options", "evaluate_options"]
@@ -62,12 +66,14 @@ class Writer:
 
     @staticmethod
     def owner(enum):
-        return pascal(enum.name) if enum.name else \
-            "Fast" if enum.constants[0].name.startswith("LETHE_FAST_") else "StackFlag"
+        if enum.name:
+            return pascal(enum.name)
+        first = enum.constants[0].name
+        return next((FLAGS[prefix] for prefix in FLAGS if first.startswith(prefix)), "StackFlag")
 
     @staticmethod
     def short(enum, constant):
-        prefix = ENUMS[enum.name][0] if enum.name else "LETHE_FAST_|LETHE_"
+        prefix = ENUMS[enum.name][0] if enum.name else "|".join([*FLAGS, "LETHE_"])
         return re.sub(f"^({prefix})", "", constant.name)
 
     def write(self, name, text):
@@ -85,7 +91,8 @@ class Writer:
             text = re.sub(r"^1: ", "true: ", text).replace("default 0", "default false")
         text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         text = re.sub(r"`([^`]*)`", r"{@code \1}", text).replace("NULL", "null")
-        text = re.sub(r"\bLETHE_FAST_\*", "{@link Fast}", text)
+        for prefix, owner in FLAGS.items():
+            text = re.sub(rf"\b{prefix}\*", f"{{@link {owner}}}", text)
         text = re.sub(r"\bLETHE_\w+", lambda m: f"{{@link {self.constants[m[0]]}}}"
                       if m[0] in self.constants else m[0], text)
         text = re.sub(r"\blethe_([a-z]+)_(\w+)", lambda m: "{@code %s.%s}" % (
@@ -97,7 +104,7 @@ class Writer:
         text = text.replace("set_adapters", "{@code Model.setAdapters}")
         if re.match(r"([a-z]{2,}|a)\b", text):
             text = text[0].upper() + text[1:]
-        text = text.rstrip(".") + "."
+        text += "" if text.endswith((".", "?")) else "."
         return text + (f" Since ABI {since[1]}." if since else "")
 
     def doc_of(self, field, struct):
@@ -150,14 +157,15 @@ class Writer:
 
     def flags(self, enum):
         name = self.owner(enum)
-        if name == "Fast":
-            text = self.comment("", self.say(enum.doc), "Their sum is {@link ForgetConfig#fast()}.")
-            text += "public final class Fast {\n"
+        if name in FLAGS.values():
+            text = self.comment("", self.say(enum.doc),
+                                f"Their sum is {{@link ForgetConfig#{name.lower()}()}}.")
+            text += f"public final class {name} {{\n"
             for constant in enum.constants:
                 text += self.comment("  ", self.say(constant.doc))
                 text += f"  public static final int {self.short(enum, constant)} = " \
                         f"{constant.value};\n\n"
-            text += "  private Fast() {}\n}\n"
+            text += f"  private {name}() {{}}\n}}\n"
         else:
             text = self.comment("", "What a change of a model's stack may do beyond the ordinary.")
             text += f"public enum {name} {{\n"

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include "commands.h"
@@ -41,16 +42,23 @@ int run_info(const Options& o, const Asked& asked) {
     std::printf("%s\n", manifest.dump(2).c_str());
     return kDone;
   }
-  const Json& groups = manifest.at("groups");
   std::vector<std::vector<std::string>> rows = {{"field", "value"}};
   for (const char* key : {"request_id", "adapter_id", "classes_forgotten", "method", "rank",
                           "scaling", "seed", "created_utc", "lethe_version"}) {
-    rows.push_back({key, shown(manifest, key)});
+    if (manifest.contains(key)) rows.push_back({key, shown(manifest, key)});
   }
   rows.push_back({"base", shown(manifest.at("base"), "fingerprint")});
   rows.push_back({"parents", std::to_string(manifest.at("parents").size())});
-  rows.push_back({"groups kept", std::to_string(groups.at("selected").size()) + " of " +
-                                     std::to_string(groups.at("all").size())});
+  if (const auto groups = manifest.find("groups"); groups != manifest.end()) {
+    rows.push_back({"groups kept", std::to_string(groups->at("selected").size()) + " of " +
+                                       std::to_string(groups->at("all").size())});
+  } else {  // of a method that changes the weights themselves
+    const Json& tensors = manifest.at("tensors");
+    const auto count = std::count_if(tensors.begin(), tensors.end(), [](const Json& tensor) {
+      return tensor.at("role") == "delta";
+    });
+    rows.push_back({"weights changed", std::to_string(count)});
+  }
   for (const auto& [name, value] : manifest.at("metrics").at("after").items()) {
     if (name.rfind("acc_class.", 0) != 0) rows.push_back({name, percent(value)});
   }

@@ -129,8 +129,11 @@ int tell_outcome(const Options& options, const Json& outcome) {
                    {"Acc_r", value("acc_r_before"), value("acc_r")},
                    {"Acc_o", "-", value("acc_o")},
                    {"H", "-", value("h")}});
-      std::printf("groups kept %s of %s, %s steps, %s\n", shown(metrics, "groups_kept").c_str(),
-                  shown(metrics, "groups_total").c_str(), shown(metrics, "steps").c_str(),
+      if (metrics.contains("groups_total")) {  // of methods with LoRA
+        std::printf("groups kept %s of %s, ", shown(metrics, "groups_kept").c_str(),
+                    shown(metrics, "groups_total").c_str());
+      }
+      std::printf("%s steps, %s\n", shown(metrics, "steps").c_str(),
                   duration(metrics.value("seconds", 0.0)).c_str());
     } else if (metrics.contains("acc")) {
       std::printf("accuracy %s after %s steps, %s\n", value("acc").c_str(),

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <ctime>
 #include <memory>
 
@@ -26,10 +27,35 @@ lethe_head head_of(lethe_model* model) {
                              : LETHE_HEAD_LINEAR;
 }
 
+/// Every method: name, number, meaning.
+Json methods() {
+  Buffer json;
+  check(lethe_method_info_json(out(json)));
+  return json_of(json).at("methods");
+}
+
+/// The number of a method, 0 when no method has that name.
+lethe_method method_of(const std::string& name) {
+  for (const Json& method : methods()) {
+    if (method.at("name") == name) return method.at("number");
+  }
+  return 0;
+}
+
+/// Two columns, as the rest of the help has them.
+std::string method_help() {
+  std::string text = "Methods, each with its own defaults:\n";
+  for (const Json& method : methods()) {
+    std::string name = method.at("name");
+    name.resize(std::max<size_t>(name.size() + 1, 17), ' ');
+    text += "  " + name + method.at("meaning").get<std::string>() + "\n";
+  }
+  return text;
+}
+
 lethe_forget_config make_config(const Forget& asked, lethe_model* model) {
   lethe_forget_config config;
-  const lethe_method method = asked.method == "gs-lora" ? LETHE_GS_LORA : LETHE_GS_LORA_PP;
-  check(lethe_forget_config_init(&config, sizeof config, method, head_of(model)));
+  check(lethe_forget_config_init(&config, sizeof config, method_of(asked.method), head_of(model)));
   check(lethe_forget_config_from_json(settings_from(asked.settings).dump().c_str(), &config));
   return config;
 }
@@ -150,20 +176,25 @@ int run_pretrain(const Options& o, const Pretrain& asked) {
 
 void add_forget(CLI::App& app, const Options& options, Action& action) {
   auto* command = app.add_subcommand("forget", "Make the model forget classes");
-  command->footer(
-      "The images hold the classes to forget and those to keep. Examples:\n"
-      "  lethe forget --spec vit.json --weights vit.safetensors --images photos \\\n"
-      "               --forget 3,7 --out request-1.lethe\n"
-      "  lethe forget ... --forget 3,7 --request-id customer-81 --state /var/lib/lethe\n"
-      "Model and image options: lethe --help. Settings: names of lethe_forget_config.");
+  command->footer([] {
+    return "The images hold the classes to forget and those to keep. Examples:\n"
+           "  lethe forget --spec vit.json --weights vit.safetensors --images photos \\\n"
+           "               --forget 3,7 --out request-1.lethe\n"
+           "  lethe forget ... --forget 3,7 --request-id customer-81 --state /var/lib/lethe\n" +
+           method_help() +
+           "Model and image options: lethe --help. Settings: names of lethe_forget_config.";
+  });
   const auto asked = std::make_shared<Forget>();
   command->add_option("--forget", asked->classes, "Classes to forget, separated by commas")
       ->delimiter(',')
       ->required();
   command->add_option("--request-id", asked->request_id,
                       "Your name of the request; the same one again is the same request");
-  command->add_option("--method", asked->method, "gs-lora++ or gs-lora")
-      ->check(CLI::IsMember({"gs-lora++", "gs-lora"}));
+  command->add_option("--method", asked->method, "How; the methods are listed below")
+      ->capture_default_str()
+      ->check([](const std::string& name) {
+        return method_of(name) ? "" : "no method is called " + name + "; see lethe forget --help";
+      });
   command->add_option("--set", asked->settings, "A setting, such as rank=4; may be repeated")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);

@@ -7,8 +7,8 @@ static void the_abi_is_the_recorded_one(void** state) {
   (void)state;
   assert_int_equal(LETHE_ABI_VERSION, 0x00010002);
   assert_int_equal(lethe_abi_version(), LETHE_ABI_VERSION);
-  assert_string_equal(lethe_version_string(), "0.2.0");
-  assert_int_equal(LETHE_VERSION_NUMBER, 200);
+  assert_string_equal(lethe_version_string(), "0.3.0");
+  assert_int_equal(LETHE_VERSION_NUMBER, 300);
 }
 
 /* Values that hosts have compiled in. Never change one. */
@@ -55,6 +55,30 @@ static void constants_keep_their_values(void** state) {
       {LETHE_TAKE_INDICES, 3},
       {LETHE_GS_LORA, 1},
       {LETHE_GS_LORA_PP, 2},
+      {LETHE_L2, 3},
+      {LETHE_EWC, 4},
+      {LETHE_MAS, 5},
+      {LETHE_LWF, 6},
+      {LETHE_DER, 7},
+      {LETHE_DER_PP, 8},
+      {LETHE_FDR, 9},
+      {LETHE_SCRUB, 10},
+      {LETHE_SCRUB_S, 11},
+      {LETHE_LIRF, 12},
+      {LETHE_RETRAIN, 13},
+      {LETHE_FINE_TUNE, 14},
+      {LETHE_GRADIENT_ASCENT, 15},
+      {LETHE_SALUN, 16},
+      {LETHE_FORM_CORRECTED, 1},
+      {LETHE_FORM_REFERENCE, 2},
+      {LETHE_LORA_FFN, 1},
+      {LETHE_LORA_ATTENTION, 2},
+      {LETHE_SEARCH_OFF, 1},
+      {LETHE_SEARCH_SPARSEST, 2},
+      {LETHE_AUDIT_MEMBERSHIP, 1},
+      {LETHE_AUDIT_VERIFICATION, 2},
+      {LETHE_AUDIT_PROBE, 4},
+      {LETHE_AUDIT_RELEARNING, 8},
       {LETHE_HEAD_LINEAR, 1},
       {LETHE_HEAD_COSFACE, 2},
       {LETHE_HEAD_ARCFACE, 3},
@@ -65,6 +89,7 @@ static void constants_keep_their_values(void** state) {
       {LETHE_PROXIMAL, 2},
       {LETHE_PROTOTYPE_ORIGINAL, 1},
       {LETHE_PROTOTYPE_TASK_START, 2},
+      {LETHE_PROTOTYPE_RANDOM_NETWORK, 3},
       {LETHE_INIT_REFERENCE, 1},
       {LETHE_INIT_KAIMING, 2},
       {LETHE_FAST_ONE_PASS, 1},

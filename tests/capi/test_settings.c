@@ -24,10 +24,22 @@ static void defaults_depend_on_method_and_head(void** state) {
   assert_true(config.forget_bound == 105 && config.prototype_forget_weight == 0);
   config = defaults(LETHE_GS_LORA_PP, LETHE_HEAD_ARCFACE);
   assert_true(config.forget_bound == 105);
-  assert_fails(LETHE_E_UNSUPPORTED, "method 3",
-               lethe_forget_config_init(&config, sizeof config, 3, LETHE_HEAD_LINEAR));
+  assert_int_equal(config.audits, LETHE_AUDIT_MEMBERSHIP);
+  config = defaults(LETHE_EWC, LETHE_HEAD_LINEAR);
+  assert_true(config.method == LETHE_EWC && config.penalty_weight == 3);
+  assert_int_equal(config.form, LETHE_FORM_CORRECTED);
+  assert_true(defaults(LETHE_EWC, LETHE_HEAD_COSFACE).penalty_weight == 10);
+  assert_fails(LETHE_E_UNSUPPORTED, "method 17",
+               lethe_forget_config_init(&config, sizeof config, 17, LETHE_HEAD_LINEAR));
   assert_fails(LETHE_E_UNSUPPORTED, "head 4",
                lethe_forget_config_init(&config, sizeof config, LETHE_GS_LORA, 4));
+}
+
+static void assert_untouched(const lethe_forget_config* config, size_t size) {
+  size_t i;
+  for (i = size; i < sizeof *config; ++i) {
+    assert_int_equal(((const unsigned char*)config)[i], 0xee);
+  }
 }
 
 /* Every field of the struct reaches the JSON text under its own name, and comes back from there. */
@@ -70,6 +82,16 @@ static void every_field_travels_through_json(void** state) {
       "\"prefix_cache_bytes\":4294967296",
       "\"fast\":3",
       "\"progress_interval\":14",
+      "\"form\":\"reference\"",
+      "\"lora_position\":\"attention\"",
+      "\"first_block\":1",
+      "\"structure_search\":\"sparsest\"",
+      "\"audits\":6",
+      "\"penalty_weight\":15.5",
+      "\"distillation_weight\":16.5",
+      "\"replay_weight\":17.5",
+      "\"temperature\":18.5",
+      "\"smoothing\":19.5",
   };
   size_t i;
   (void)state;
@@ -86,8 +108,13 @@ static void every_field_travels_through_json(void** state) {
   config.average_start_epoch = 10, config.average_decay = 0.875, config.gate_max_acc_f = 11.5;
   config.gate_max_acc_r_drop = 12.5, config.seed = -13;
   config.prefix_cache_bytes = (int64_t)1 << 32, config.fast = 3, config.progress_interval = 14;
-  assert_int_equal(sizeof parts / sizeof parts[0], 35);
-  for (i = 0; i < 35; ++i) {
+  config.form = LETHE_FORM_REFERENCE, config.lora_position = LETHE_LORA_ATTENTION;
+  config.first_block = 1, config.structure_search = LETHE_SEARCH_SPARSEST;
+  config.audits = LETHE_AUDIT_VERIFICATION | LETHE_AUDIT_PROBE, config.penalty_weight = 15.5;
+  config.distillation_weight = 16.5, config.replay_weight = 17.5, config.temperature = 18.5;
+  config.smoothing = 19.5;
+  assert_int_equal(sizeof parts / sizeof parts[0], 45);
+  for (i = 0; i < 45; ++i) {
     assert_ok(lethe_forget_config_to_json(&config, &json));
     assert_text(json, parts[i]);
   }
@@ -96,6 +123,46 @@ static void every_field_travels_through_json(void** state) {
   assert_ok(lethe_forget_config_from_json(lethe_buffer_data(json), &back));
   assert_memory_equal(&back, &config, sizeof back);
   lethe_buffer_free(json);
+}
+
+/* Settings that ABI 1.1 could say keep their text, so its digests and ids stay. */
+static void later_fields_are_told_where_they_matter(void** state) {
+  lethe_forget_config config = defaults(LETHE_GS_LORA_PP, LETHE_HEAD_LINEAR);
+  lethe_buffer* json = NULL;
+  (void)state;
+  assert_ok(lethe_forget_config_to_json(&config, &json));
+  assert_null(strstr(lethe_buffer_data(json), "audits"));
+  assert_null(strstr(lethe_buffer_data(json), "penalty_weight"));
+  lethe_buffer_free(json);
+  config.audits = 0;
+  assert_ok(lethe_forget_config_to_json(&config, &json));
+  assert_text(json, "\"audits\":0");
+  config = defaults(LETHE_EWC, LETHE_HEAD_LINEAR);
+  assert_ok(lethe_forget_config_to_json(&config, &json));
+  assert_text(json, "\"penalty_weight\":3");
+  assert_ok(lethe_forget_config_to_json(&config, &json));
+  assert_text(json, "\"audits\":1");
+}
+
+/* What lies behind the struct of a caller of ABI 1.1 is not the library's, nor a setting. */
+static void a_struct_of_abi_1_1_has_the_defaults_of_later_fields(void** state) {
+  const size_t size = offsetof(lethe_forget_config, form);
+  const lethe_forget_config whole = defaults(LETHE_GS_LORA, LETHE_HEAD_LINEAR);
+  lethe_forget_config old;
+  lethe_buffer *expected = NULL, *json = NULL;
+  (void)state;
+  memset(&old, 0xee, sizeof old);
+  assert_ok(lethe_forget_config_init(&old, size, LETHE_GS_LORA, LETHE_HEAD_LINEAR));
+  assert_int_equal(old.struct_size, size);
+  assert_untouched(&old, size);
+  assert_ok(lethe_forget_config_validate(&old, NULL));
+  assert_ok(lethe_forget_config_to_json(&whole, &expected));
+  assert_ok(lethe_forget_config_to_json(&old, &json));
+  assert_string_equal(lethe_buffer_data(json), lethe_buffer_data(expected));
+  lethe_buffer_free(json);
+  lethe_buffer_free(expected);
+  assert_fails(LETHE_E_INVALID_ARGUMENT, "struct_size",
+               lethe_forget_config_init(&old, size - 1, LETHE_GS_LORA, LETHE_HEAD_LINEAR));
 }
 
 static void findings_are_handed_over(void** state) {
@@ -137,10 +204,26 @@ static void refused_json_changes_nothing(void** state) {
 }
 
 static void methods_are_described(void** state) {
+  static const char* const names[] = {
+      "gs-lora",         "gs-lora++", "l2",    "ewc",     "mas",  "lwf",     "der",
+      "der++",           "fdr",       "scrub", "scrub-s", "lirf", "retrain", "fine-tune",
+      "gradient-ascent", "salun"};
   lethe_buffer* json = NULL;
+  char part[64];
+  int32_t number;
   (void)state;
-  assert_ok(lethe_method_info_json(&json));
-  assert_text(json, "\"name\":\"gs-lora++\"");
+  for (number = LETHE_GS_LORA; number <= LETHE_SALUN; ++number) {
+    (void)snprintf(part, sizeof part, "\"name\":\"%s\",\"number\":%d}", names[number - 1],
+                   (int)number);
+    assert_ok(lethe_method_info_json(&json));
+    assert_text(json, part);
+    (void)snprintf(part, sizeof part, "{\"method\":\"%s\"}", names[number - 1]);
+    {
+      lethe_forget_config config = defaults(LETHE_GS_LORA, LETHE_HEAD_LINEAR);
+      assert_ok(lethe_forget_config_from_json(part, &config));
+      assert_int_equal(config.method, number);
+    }
+  }
   assert_fails(LETHE_E_INVALID_ARGUMENT, "out_json", lethe_method_info_json(NULL));
 }
 
@@ -148,6 +231,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(defaults_depend_on_method_and_head),
       cmocka_unit_test(every_field_travels_through_json),
+      cmocka_unit_test(later_fields_are_told_where_they_matter),
+      cmocka_unit_test(a_struct_of_abi_1_1_has_the_defaults_of_later_fields),
       cmocka_unit_test(findings_are_handed_over),
       cmocka_unit_test(refused_json_changes_nothing),
       cmocka_unit_test(methods_are_described),

@@ -19,6 +19,8 @@ SPEC = {"arch": "vit", "classes": 4, "image_size": 8, "channels": 1, "patch_size
 QUICK = ["--set", "max_steps=60", "--set", "data_ratio=1", "--set", "learning_rate=0.02",
          "--set", "forget_weight=1", "--set", "rank=4", "--set", "zero_threshold=0",
          "--set", "gate_max_acc_f=30", "--set", "gate_max_acc_r_drop=60"]
+METHODS = ["gs-lora", "gs-lora++", "l2", "ewc", "mas", "lwf", "der", "der++", "fdr", "scrub", "scrub-s",
+           "lirf", "retrain", "fine-tune", "gradient-ascent", "salun"]
 CASES = []
 
 
@@ -76,9 +78,12 @@ def help_teaches_and_usage_is_told_apart():
         assert word in text, word
     for command in ("forget", "pretrain", "evaluate", "predict", "queue", "adapter", "receipt"):
         assert "Example" in run(command, "--help").stdout, command
-    assert "0.2" in run("--version").stdout
+    assert "0.3" in run("--version").stdout
+    text = run("forget", "--help").stdout
+    assert all(f"\n  {name} " in text for name in METHODS), text
     run(code=2)
     run("remember", code=2)
+    assert "no method is called gone" in run("forget", "--forget", "1", "--method", "gone", code=2).stderr
     run("forget", code=2)
     run("--no-such-option", "evaluate", code=2)
 
@@ -93,6 +98,36 @@ def forget_writes_an_adapter_and_tells_figures():
     assert "Acc_f" in text.stdout and "succeeded" in text.stdout
     assert "\033" not in text.stdout + text.stderr and "\r" not in text.stderr
     assert "60/60" in text.stderr  # progress, as lines
+
+
+@case
+def a_baseline_has_its_own_defaults_and_leaves_a_delta():
+    done = answer(*BASE, *DATA, "forget", "--forget", "1", "--method", "ewc", "--request-id", "e1",
+                  "--out", "e1.lethe", *QUICK)
+    assert done["state"] == "succeeded", done
+    metrics = done["metrics"]
+    assert metrics["acc_f"] <= 30 < metrics["acc_f_before"], done
+    # All but the head's 4 x 16 weights and 4 biases of 4916 parameters.
+    assert abs(metrics["tunable_ratio"] - 100 * 4848 / 4916) < 1e-9, done
+    assert 0 <= metrics["mia_loss_auc"] <= 1 and "groups_total" not in metrics, done
+    manifest = answer("adapter", "info", "e1.lethe")
+    assert manifest["kind"] == "delta" and manifest["method"] == "ewc", manifest
+    assert manifest["method_config"]["penalty_weight"] == 3, manifest  # that of a linear head
+    text = run("adapter", "info", "e1.lethe").stdout
+    assert "weights changed" in text and "rank" not in text, text
+    text = run(*BASE, *DATA, "forget", "--forget", "1", "--method", "ewc", *QUICK).stdout
+    assert "succeeded" in text and "groups" not in text, text
+    done = answer(*BASE, "--adapter", "e1.lethe", "--images", "test", "evaluate")
+    assert done["metrics"]["acc_class.1"] <= 30 < done["base"]["acc_class.1"], done
+
+
+@case
+def every_method_is_accepted():
+    for name in METHODS:
+        done = answer(*BASE, *DATA, "--state", "methods", "forget", "--forget", "1", "--method", name,
+                      "--request-id", name, "--enqueue-only")
+        assert done["state"] == "queued", done
+    assert len(answer("--state", "methods", "queue", "list")["jobs"]) == len(METHODS)
 
 
 @case

@@ -2,8 +2,8 @@ using System;
 
 namespace Lethe
 {
-    /// <summary>What a finished forget task leaves: low-rank weights of the groups it needed.
-    /// Adapters do not change.</summary>
+    /// <summary>What a finished forget task leaves: low-rank weights of the groups it needed, or
+    /// the change of the weights themselves. Adapters do not change.</summary>
     public sealed class Adapter : IDisposable
     {
         readonly AdapterHandle handle;

@@ -51,7 +51,7 @@ namespace Lethe
             handle.Dispose();
         }
 
-        /// <summary>Semantic version of the native library, for example "0.2.0".</summary>
+        /// <summary>Semantic version of the native library, for example "0.3.0".</summary>
         public static string Version
         {
             get
@@ -92,7 +92,8 @@ namespace Lethe
             return json.TakeText();
         }
 
-        /// <summary>Names of the built-in architectures: "vit", "face_vit".</summary>
+        /// <summary>Names of the built-in architectures: "vit", "face_vit",
+        /// "face_vits".</summary>
         public static IReadOnlyList<string> ArchNames
         {
             get
@@ -114,8 +115,8 @@ namespace Lethe
             return json.TakeText();
         }
 
-        /// <summary>Every method of forgetting and every setting, as JSON, with type, range,
-        /// default and meaning.</summary>
+        /// <summary>Every method of forgetting (name, number, meaning) and every setting (type,
+        /// range, default, meaning), and the defaults by method and head, as JSON.</summary>
         /// <returns>JSON.</returns>
         public static string MethodInfoJson()
         {

@@ -25,8 +25,13 @@ namespace Lethe
 
         /// <summary>A metric. After a forget task: acc_f, acc_r, acc_o (percent), acc_f_before,
         /// acc_r_before (the base's on the same classes), acc_f_start, acc_r_start (this task's
-        /// start), h, h_start, acc_m (retained classes without training samples), groups_kept,
-        /// groups_total, steps, seconds.</summary>
+        /// start), h, h_start, acc_m (retained classes without training samples); all of these with
+        /// _margin: with the head's margin; over_forgetting (points of acc_r lost since the base),
+        /// groups_kept, groups_total, zero_group_ratio (of methods with LoRA), tunable_ratio (what
+        /// training could change, percent of all parameters), steps, seconds, peak_memory_mib. And
+        /// what <see cref="ForgetConfig.Audits"/> asks for, held-out samples given: mia_loss_auc and
+        /// other mia_..., verification_..., probe_f, probe_r, relearning_steps, relearning_reached;
+        /// lethe.h says more of them.</summary>
         /// <param name="name">Its name.</param>
         /// <returns>Its value.</returns>
         /// <exception cref="LetheException"><see cref="Status.NotFound"/>: there is no such figure;

@@ -56,6 +56,59 @@ namespace Lethe.Tests
             }
         }
 
+        /* A method that trains the weights themselves: its adapter is a change of them. */
+        public static void ABaselineFromEndToEnd()
+        {
+            string folder = Tiny.Folder(), path = Path.Combine(folder, "first.lethe");
+            float[] scores;
+            using (Model model = Tiny.Trained())
+            using (Dataset data = Tiny.Data(128, 1))
+            using (Dataset valid = Tiny.Data(64, 2))
+            using (Engine engine = Tiny.Engine(model))
+            {
+                var config = new ForgetConfig(Method.L2)
+                {
+                    DataRatio = 1, ForgetBatch = 16, RetainBatch = 48, MaxSteps = 60
+                };
+                using (Job job = engine.Enqueue("first", one, config, data, null, valid))
+                {
+                    Tiny.Succeeds(job);
+                    using (Report report = job.Report())
+                    {
+                        SortedDictionary<string, double> metrics = report.Metrics();
+                        Assert.True(metrics["acc_f"] < metrics["acc_f_before"], "it did not forget");
+                        /* All but the head's 4 x 16 weights and 4 biases of 4916 parameters. */
+                        Assert.Equal(98.6168, Math.Round(metrics["tunable_ratio"], 4));
+                        Assert.True(metrics["mia_loss_auc"] >= 0 && metrics["mia_loss_auc"] <= 1,
+                            "an area under a curve");
+                        Assert.True(!metrics.ContainsKey("groups_total"), "it has no groups");
+                    }
+                    using (Adapter adapter = job.Adapter())
+                    {
+                        Assert.Contains(adapter.InfoJson(), "\"kind\":\"delta\"",
+                            "\"method\":\"l2\"");
+                        adapter.Export(path);
+                    }
+                }
+                scores = Scores(model);
+            }
+            using (Model model = Tiny.Trained())
+            using (Adapter loaded = Adapter.Load(Tiny.Runtime, path))
+            {
+                model.Attach(loaded);
+                Assert.Equal(1, model.AdapterCount);
+                Assert.True(scores.SequenceEqual(Scores(model)), "another state");
+                model.RollbackTo(null);
+                Assert.True(!scores.SequenceEqual(Scores(model)), "the base");
+            }
+            Directory.Delete(folder, true);
+        }
+
+        static float[] Scores(Model model)
+        {
+            return model.Predict(Tiny.Images(8, 3), Tiny.Shape(8), 1).ToArray();
+        }
+
         public static void EventsTellTheStory()
         {
             using (Model model = Tiny.Trained())

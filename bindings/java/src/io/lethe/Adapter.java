@@ -3,7 +3,10 @@ package io.lethe;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 
-/** What a finished forget task leaves: low-rank weights of the groups it needed. Immutable. */
+/**
+ * What a finished forget task leaves: low-rank weights of the groups it needed, or the change of the
+ * weights themselves. Immutable.
+ */
 public final class Adapter extends Handle {
 
   Adapter(long address) {

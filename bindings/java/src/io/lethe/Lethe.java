@@ -12,7 +12,7 @@ public final class Lethe {
   /**
    * Semantic version of the loaded library.
    *
-   * @return for example "0.2.0"
+   * @return for example "0.3.0"
    */
   public static String version() {
     NativeLibrary.load();
@@ -43,7 +43,7 @@ public final class Lethe {
   /**
    * The built-in architectures.
    *
-   * @return their names: "vit", "face_vit"
+   * @return their names: "vit", "face_vit", "face_vits"
    */
   public static List<String> archNames() {
     NativeLibrary.load();
@@ -68,7 +68,8 @@ public final class Lethe {
   }
 
   /**
-   * Every method and setting of a forget task with type, range, default and meaning.
+   * Every method (name, number, meaning) and setting (type, range, default, meaning) of a forget
+   * task, and the defaults by method and head.
    *
    * @return JSON
    */

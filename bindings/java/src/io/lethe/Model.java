@@ -33,10 +33,10 @@ public final class Model extends Handle {
    *
    * @param runtime its surroundings
    * @param specJson the architecture as {@link Lethe#archDefaultSpec(String)} shows it; fields left
-   *     out take the architecture's default: arch ("vit", "face_vit"), classes, image_size,
-   *     channels, patch_size, dim, depth, heads, head_dim, mlp_dim, dropout, layer_norm_eps, head
-   *     ("linear", "cosface", "arcface"), head_scale, head_margin, attention_scale, adapter_layers,
-   *     seed
+   *     out take the architecture's default: arch ("vit", "face_vit", "face_vits"), classes,
+   *     image_size, channels, patch_size, patch_stride and patch_padding (of face_vits), dim, depth,
+   *     heads, head_dim, mlp_dim, dropout, layer_norm_eps, head ("linear", "cosface", "arcface"),
+   *     head_scale, head_margin, attention_scale, adapter_layers, seed
    * @param device "cpu", "cuda" or "cuda:N", where the model lives and computes; null: "cpu"
    * @return a new model
    * @throws LetheException {@link Status#CORRUPT}: not JSON. {@link Status#NOT_FOUND}: unknown

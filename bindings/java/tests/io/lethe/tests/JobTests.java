@@ -7,6 +7,7 @@ import static io.lethe.tests.Support.engine;
 import static io.lethe.tests.Support.equal;
 import static io.lethe.tests.Support.fails;
 import static io.lethe.tests.Support.folder;
+import static io.lethe.tests.Support.images;
 import static io.lethe.tests.Support.quickConfig;
 import static io.lethe.tests.Support.raises;
 import static io.lethe.tests.Support.task;
@@ -17,13 +18,17 @@ import io.lethe.Dataset;
 import io.lethe.Engine;
 import io.lethe.EngineOptions;
 import io.lethe.Findings;
+import io.lethe.ForgetConfig;
 import io.lethe.ForgetTask;
+import io.lethe.Head;
+import io.lethe.Images;
 import io.lethe.Job;
 import io.lethe.JobResult;
 import io.lethe.JobState;
 import io.lethe.JobStatus;
 import io.lethe.Lethe;
 import io.lethe.LetheException;
+import io.lethe.Method;
 import io.lethe.Model;
 import io.lethe.Report;
 import io.lethe.Select;
@@ -36,6 +41,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -76,6 +82,43 @@ final class JobTests {
       byte[] another = engine.publicKey();
       another[0] ^= 1;
       equal(Status.CORRUPT, Lethe.receiptsVerify(engine.receipts(), another).status());
+    }
+  }
+
+  /** A method that trains the weights themselves: its adapter is a change of them. */
+  static void aBaselineFromBeginningToEnd() throws Exception {
+    Path file = folder().resolve("first.lethe");
+    Images some = images(8, 3);
+    float[] scores;
+    try (Model model = trainedModel();
+        Dataset data = dataset(128, 1);
+        Dataset validation = dataset(64, 2);
+        Engine engine = engine(model)) {
+      ForgetTask task = ForgetTask.of(data, 1).requestId("first").validationSet(validation)
+          .config(ForgetConfig.builder(Method.L2, Head.LINEAR)
+              .dataRatio(1).forgetBatch(16).retainBatch(48).maxSteps(60).build());
+      try (Job job = engine.enqueue(task)) {
+        Map<String, Double> metrics = job.await().orThrow().metrics();
+        check(metrics.get("acc_f") < metrics.get("acc_f_before"), "it did not forget");
+        // All but the head's 4 x 16 weights and 4 biases of 4916 parameters.
+        equal(98.6168, Math.round(metrics.get("tunable_ratio") * 1e4) / 1e4);
+        double area = metrics.get("mia_loss_auc");
+        check(area >= 0 && area <= 1, "an area under a curve: " + area);
+        check(!metrics.containsKey("groups_total"), "it has no groups");
+        try (Adapter adapter = job.adapter().orElseThrow()) {
+          check(adapter.infoJson().contains("\"kind\":\"delta\""), adapter.infoJson());
+          check(adapter.infoJson().contains("\"method\":\"l2\""), adapter.infoJson());
+          adapter.export(file);
+        }
+      }
+      scores = model.predict(some).toArray();
+    }
+    try (Model model = trainedModel(); Adapter loaded = Adapter.load(RUNTIME, file)) {
+      model.attach(loaded);
+      equal(1, model.adapterCount());
+      equal(scores, model.predict(some).toArray());
+      model.rollbackTo(null);
+      check(!Arrays.equals(scores, model.predict(some).toArray()), "the base");
     }
   }
 
