@@ -435,7 +435,7 @@ void every_method_does_its_job(void**) {
   for (const MethodKind method : kAll) {
     ForgetConfig config = settings(method);
     config.epochs = 40;
-    config.learning_rate = method == MethodKind::kGradientAscent ? 2e-4 : 2e-3;
+    config.learning_rate = 2e-3;
     if (method == MethodKind::kGradientAscent) config.epochs = 12;
     if (method == MethodKind::kFdr) config.distillation_weight = 4;
     if (method == MethodKind::kScrubS) config.smoothing = 0.01;

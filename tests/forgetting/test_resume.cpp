@@ -161,6 +161,7 @@ void a_search_goes_on_as_if_nothing_had_happened(void**) {
   ForgetTask task = eventful_task();
   task.config.max_steps = 40;  // stages of four steps
   task.config.average_start_epoch = -1;
+  task.config.sparsity = Sparsity::kSubgradient;  // no group dies before the search
   task.config.structure_search = StructureSearch::kSparsest;
   task.config.gate_max_acc_f = -1;
   const ForgetResult undisturbed = forget(task, go_on);
