@@ -112,6 +112,7 @@ func TestBaseline(t *testing.T) {
 	before := must[*lethe.Scores](t)(m.Predict(images, shape, 1))
 	config := must[lethe.ForgetConfig](t)(lethe.DefaultForgetConfig(lethe.L2, lethe.HeadLinear))
 	config.DataRatio, config.ForgetBatch, config.RetainBatch, config.MaxSteps = 1, 16, 48, 60
+	config.LearningRate, config.GateMaxAccRDrop = 1e-2, -1
 	job := must[*lethe.Job](t)(e.Enqueue(lethe.ForgetRequest{RequestID: "first",
 		Classes: []int64{1}, Config: &config, ForgetSet: data, ValidationSet: validation}))
 	ok(t, job.Wait(context.Background()))

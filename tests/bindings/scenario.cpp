@@ -59,7 +59,7 @@ Json metrics_of(const lethe_report* report) {
   Json metrics = Json::object();
   for (int32_t i = 0; i < lethe_report_metric_count(report); ++i) {
     const char* name = lethe_report_metric_name(report, i);
-    if (std::string(name) == "seconds") continue;
+    if (std::string(name) == "seconds" || std::string(name) == "peak_memory_mib") continue;
     double value = 0;
     check(lethe_report_metric(report, name, &value));
     char text[64];

@@ -68,7 +68,8 @@ namespace Lethe.Tests
             {
                 var config = new ForgetConfig(Method.L2)
                 {
-                    DataRatio = 1, ForgetBatch = 16, RetainBatch = 48, MaxSteps = 60
+                    DataRatio = 1, ForgetBatch = 16, RetainBatch = 48, MaxSteps = 60,
+                    LearningRate = 1e-2, GateMaxAccRDrop = -1
                 };
                 using (Job job = engine.Enqueue("first", one, config, data, null, valid))
                 {

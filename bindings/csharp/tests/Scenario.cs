@@ -192,7 +192,8 @@ namespace Lethe.Tests
             {
                 IEnumerable<KeyValuePair<string, double>> metrics =
                     report?.Metrics() ?? new SortedDictionary<string, double>();
-                IEnumerable<string> fields = metrics.Where(metric => metric.Key != "seconds")
+                IEnumerable<string> fields = metrics
+                    .Where(metric => metric.Key != "seconds" && metric.Key != "peak_memory_mib")
                     .Select(metric => Quoted(metric.Key) + ":\"" + Fixed(metric.Value) + "\"");
                 return ",\"metrics\":{" + string.Join(",", fields) + "}";
             }

@@ -40,7 +40,7 @@ func jsonOf(value any) string {
 func (f figures) String() string {
 	names := []string{}
 	for name := range f {
-		if name != "seconds" {
+		if name != "seconds" && name != "peak_memory_mib" {
 			names = append(names, name)
 		}
 	}

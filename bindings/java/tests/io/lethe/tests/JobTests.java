@@ -96,7 +96,8 @@ final class JobTests {
         Engine engine = engine(model)) {
       ForgetTask task = ForgetTask.of(data, 1).requestId("first").validationSet(validation)
           .config(ForgetConfig.builder(Method.L2, Head.LINEAR)
-              .dataRatio(1).forgetBatch(16).retainBatch(48).maxSteps(60).build());
+              .dataRatio(1).forgetBatch(16).retainBatch(48).maxSteps(60)
+              .learningRate(1e-2).gateMaxAccRDrop(-1).build());
       try (Job job = engine.enqueue(task)) {
         Map<String, Double> metrics = job.await().orThrow().metrics();
         check(metrics.get("acc_f") < metrics.get("acc_f_before"), "it did not forget");

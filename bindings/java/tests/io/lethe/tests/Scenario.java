@@ -215,7 +215,8 @@ public final class Scenario {
   }
 
   private static String metrics(Map<String, Double> metrics) {
-    return metrics.entrySet().stream().filter(metric -> !metric.getKey().equals("seconds"))
+    return metrics.entrySet().stream()
+        .filter(metric -> !List.of("seconds", "peak_memory_mib").contains(metric.getKey()))
         .map(metric -> quoted(metric.getKey()) + ":\"" + fixed(metric.getValue()) + "\"")
         .collect(Collectors.joining(",", ",\"metrics\":{", "}"));
   }
