@@ -83,26 +83,26 @@ std::shared_ptr<const Adapter> Adapter::create_delta(const BaseModel& base, cons
 std::shared_ptr<const Adapter> Adapter::complete(AdapterFile file, const BaseModel& base,
                                                  const AdapterFacts& facts) {
   file.base_fingerprint = base.fingerprint();
-  file.manifest.update(Json{
-      {"lethe_version", facts.lethe_version},
-      {"created_utc", facts.created_utc},
-      {"task_id", facts.task_id},
-      {"request_id", facts.request_id},
-      {"method", facts.method},
-      {"method_config", object_or_empty(facts.config)},
-      {"seed", facts.seed},
-      {"arch_spec", base.model().spec().to_json()},
-      {"base",
-       {{"fingerprint", hex(base.fingerprint())}, {"names_digest", hex(base.names_digest())}}},
-      {"parents", facts.parents},
-      {"parent_state_fingerprint", hex(facts.parent_state)},
-      {"classes_forgotten", facts.classes},
-      {"tensors", describe_tensors(file.tensors)},
-      {"metrics", facts.metrics.is_null()
-                      ? Json{{"before", Json::object()}, {"after", Json::object()}}
-                      : facts.metrics},
-      {"data_digests", object_or_empty(facts.data_digests)},
-      {"environment", object_or_empty(facts.environment)}});
+  file.manifest.update(
+      Json{{"lethe_version", facts.lethe_version},
+           {"created_utc", facts.created_utc},
+           {"task_id", facts.task_id},
+           {"request_id", facts.request_id},
+           {"method", facts.method},
+           {"method_config", object_or_empty(facts.config)},
+           {"seed", facts.seed},
+           {"arch_spec", base.model().spec().to_json()},
+           {"base",
+            {{"fingerprint", hex(base.fingerprint())}, {"names_digest", hex(base.names_digest())}}},
+           {"parents", facts.parents},
+           {"parent_state_fingerprint", hex(facts.parent_state)},
+           {"classes_forgotten", facts.classes},
+           {"tensors", describe_tensors(file.tensors)},
+           {"metrics", facts.metrics.is_null()
+                           ? Json{{"before", Json::object()}, {"after", Json::object()}}
+                           : facts.metrics},
+           {"data_digests", object_or_empty(facts.data_digests)},
+           {"environment", object_or_empty(facts.environment)}});
   if (!facts.class_names.empty()) file.manifest["class_names"] = facts.class_names;
   file.manifest["adapter_id"] = derive_adapter_id(file.manifest);
   return from_file(std::move(file));

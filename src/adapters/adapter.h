@@ -46,8 +46,8 @@ class Adapter {
   static std::shared_ptr<const Adapter> create(const BaseModel& base, const LoraParameters& lora,
                                                const std::vector<AdapterGroup>& groups,
                                                const AdapterFacts& facts);
-  /// From a task that trained the weights themselves: what it added to each, float32 on the CPU, and
-  /// what later tasks of its method need. Throws kInvalidArgument when nothing changed.
+  /// From a task that trained the weights themselves: what it added to each, float32 on the CPU,
+  /// and what later tasks of its method need. Throws kInvalidArgument when nothing changed.
   static std::shared_ptr<const Adapter> create_delta(const BaseModel& base, const Weights& delta,
                                                      const Weights& importance,
                                                      const AdapterFacts& facts);
@@ -67,8 +67,8 @@ class Adapter {
   const std::vector<int64_t>& classes() const { return classes_; }
   const Json& manifest() const { return manifest_; }
   double scaling() const { return scaling_; }
-  /// Float32 on the CPU: "<site>.lora_A" [r, in] and "<site>.lora_B" [out, r] of the kept groups; or of
-  /// a delta, "<weight>.delta" and "<weight>.importance" in the weight's shape.
+  /// Float32 on the CPU: "<site>.lora_A" [r, in] and "<site>.lora_B" [out, r] of the kept groups;
+  /// or of a delta, "<weight>.delta" and "<weight>.importance" in the weight's shape.
   const Weights& tensors() const { return tensors_; }
   bool is_delta() const { return delta_; }
   std::string method() const { return manifest_.at("method").get<std::string>(); }

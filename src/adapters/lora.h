@@ -15,9 +15,9 @@ enum class Grouping : int32_t { kBlock = 1, kLora = 2, kMatrix = 3 };
 
 /// One unit of group sparsity: a range of the flat buffer (algorithm.md 3.6).
 struct LoraGroup {
-  std::string name;            ///< "block 0", "<site>", "<site>.lora_A"
-  int64_t begin, end;          ///< elements of the flat buffer
-  std::vector<size_t> sites;   ///< sites with a matrix in it
+  std::string name;           ///< "block 0", "<site>", "<site>.lora_A"
+  int64_t begin, end;         ///< elements of the flat buffer
+  std::vector<size_t> sites;  ///< sites with a matrix in it
 };
 
 /// Which linears of a block carry LoRA (algorithm.md 3.2). Values as in lethe.h.
@@ -34,8 +34,8 @@ std::vector<AdapterSite> sites_from(std::vector<AdapterSite> sites, int64_t firs
 
 /// A [r, in] and B [out, r] of every site: y = x W^T + b + scale x A^T B^T (eq. of section 3.1).
 ///
-/// Layout: site by site (block by block, fc1 before fc2), A before B. All three groupings are ranges
-/// of it, so the group norm, its gradient and the optimizer run over one array.
+/// Layout: site by site (block by block, fc1 before fc2), A before B. All three groupings are
+/// ranges of it, so the group norm, its gradient and the optimizer run over one array.
 class LoraParameters {
  public:
   LoraParameters(std::vector<AdapterSite> sites, int64_t rank, double scale, Grouping grouping,
@@ -56,7 +56,7 @@ class LoraParameters {
   double scale() const { return scale_; }
   Grouping grouping() const { return grouping_; }
 
-  at::Tensor& values() { return values_; }        ///< float32 [count]
+  at::Tensor& values() { return values_; }  ///< float32 [count]
   const at::Tensor& values() const { return values_; }
   at::Tensor& gradients() { return gradients_; }  ///< float32 [count]
 

@@ -114,8 +114,8 @@ std::string check_tensor(const Json& entry, const Weights& tensors,
                     role = fields.text("role", ""), dtype = fields.text("dtype", "");
   const bool lora = role == "A" || role == "B";
   require(roles.contains(role) && name == target + (lora ? ".lora_" : ".") + role, Code::kCorrupt,
-          "the adapter's tensor ", in_quotes(name), " is declared as role ", in_quotes(role), " of ",
-          in_quotes(target), "; its name must be <target>.", lora ? "lora_" : "", "<role>");
+          "the adapter's tensor ", in_quotes(name), " is declared as role ", in_quotes(role),
+          " of ", in_quotes(target), "; its name must be <target>.", lora ? "lora_" : "", "<role>");
   const auto found = tensors.find(name);
   require(found != tensors.end(), Code::kCorrupt, "the adapter lacks the tensor ", in_quotes(name),
           ", which its manifest declares");

@@ -34,8 +34,8 @@ bool is_request_id(std::string_view text);
 /// "<site>.lora_A" and "<site>.lora_B".
 std::string lora_tensor_name(const std::string& site, bool b);
 
-/// "<weight>.delta", what is added to a weight, and "<weight>.importance", what later tasks of the same
-/// method need to know of it (forgetting/weight_penalty.h).
+/// "<weight>.delta", what is added to a weight, and "<weight>.importance", what later tasks of the
+/// same method need to know of it (forgetting/weight_penalty.h).
 inline constexpr std::string_view kDeltaSuffix = ".delta", kImportanceSuffix = ".importance";
 
 /// The entries of "tensors", in name order.

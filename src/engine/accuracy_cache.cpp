@@ -9,7 +9,8 @@ namespace {
 
 /// Right answers and samples of every class, int64 [2, classes].
 at::Tensor as_tensor(const ClassAccuracy& accuracy) {
-  return at::stack({at::tensor(accuracy.correct, at::kLong), at::tensor(accuracy.total, at::kLong)});
+  return at::stack(
+      {at::tensor(accuracy.correct, at::kLong), at::tensor(accuracy.total, at::kLong)});
 }
 
 ClassAccuracy from_tensor(const at::Tensor& counts) {
@@ -28,8 +29,8 @@ ClassAccuracy AccuracyCache::get(const Snapshot& state, const std::vector<Datase
   const auto classes = static_cast<size_t>(model.spec().classes);
   ClassAccuracy sum{std::vector<int64_t>(classes), std::vector<int64_t>(classes)};
   for (const Dataset& set : sets) {
-    const std::string of = str(margin ? "accuracy with margin on " : "accuracy on ",
-                               set.content_digest());
+    const std::string of =
+        str(margin ? "accuracy with margin on " : "accuracy on ", set.content_digest());
     const std::string key = fingerprint + of;
     auto found = known_.find(key);
     if (found == known_.end()) {

@@ -15,8 +15,8 @@ namespace lethe {
 /// "before" of the next and the base is measured once, for all engines on it. Used by one thread.
 class AccuracyCache {
  public:
-  /// Over all samples of the sets together; `margin` as EvaluationOptions has it. `cancelled` is asked
-  /// between batches; true throws kCancelled.
+  /// Over all samples of the sets together; `margin` as EvaluationOptions has it. `cancelled` is
+  /// asked between batches; true throws kCancelled.
   ClassAccuracy get(const Snapshot& state, const std::vector<Dataset>& sets, bool margin,
                     const std::function<bool()>& cancelled);
 

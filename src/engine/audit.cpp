@@ -14,9 +14,9 @@
 namespace lethe {
 namespace {
 
-constexpr int64_t kMembers = 1000;    ///< of an attack, on each side
-constexpr int64_t kProbed = 5000;     ///< samples that a probe is trained on
-constexpr int64_t kVerified = 4000;   ///< embeddings that are compared in pairs
+constexpr int64_t kMembers = 1000;   ///< of an attack, on each side
+constexpr int64_t kProbed = 5000;    ///< samples that a probe is trained on
+constexpr int64_t kVerified = 4000;  ///< embeddings that are compared in pairs
 
 void put(Metrics& metrics, const std::string& name, const std::optional<double>& value,
          double factor = 1) {
@@ -105,9 +105,9 @@ void audit_probe(Metrics& metrics, const Audited& a, const Snapshot& state,
   const Dataset test = a.some(a.held_out(), kProbed);
   ProbeOptions options;
   options.cancelled = a.cancelled;
-  const ProbeResult probe = linear_probe(at::cat({embed(forget), embed(retain)}),
-                                         at::cat({labels_of(forget), labels_of(retain)}),
-                                         embed(test), labels_of(test), model.spec().classes, options);
+  const ProbeResult probe = linear_probe(
+      at::cat({embed(forget), embed(retain)}), at::cat({labels_of(forget), labels_of(retain)}),
+      embed(test), labels_of(test), model.spec().classes, options);
   put(metrics, "probe_f" + suffix, probe.accuracy.percent(a.plan.classes));
   put(metrics, "probe_r" + suffix, probe.accuracy.percent(a.plan.retained));
 }

@@ -162,8 +162,8 @@ std::vector<EarlierTask> earlier_tasks(const Snapshot& snapshot) {
   Stack below;
   for (const StackEntry& entry : snapshot.stack) {
     if (entry.scale == 0) continue;
-    tasks.push_back({entry.adapter->method(), merge(*snapshot.base, below),
-                     entry.adapter->importance()});
+    tasks.push_back(
+        {entry.adapter->method(), merge(*snapshot.base, below), entry.adapter->importance()});
     below.push_back(entry);
   }
   return tasks;
@@ -220,8 +220,8 @@ ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snaps
   Measured measured{measure(*base_state), measure(snapshot), {}};
 
   const ForgetTask task{
-      snapshot.base,  snapshot.weights, static_cast<int64_t>(enabled_ids(snapshot.stack).size()),
-      plan.classes,   plan.forget,      plan.retain,
+      snapshot.base,  snapshot.weights,  static_cast<int64_t>(enabled_ids(snapshot.stack).size()),
+      plan.classes,   plan.forget,       plan.retain,
       request.config, context.cancelled, [&] { return earlier_tasks(snapshot); }};
   const ForgetResult trained =
       method_of(request.config.method).run(task, context.observer, context.checkpoints);
@@ -229,9 +229,9 @@ ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snaps
   AdapterFacts facts = adapter_facts(request, plan, snapshot, context);
   const bool changed = count_kept(trained.groups) > 0 || !trained.delta.empty();
   const auto build = [&] {
-    return trained.lora ? Adapter::create(*snapshot.base, *trained.lora, trained.groups, facts)
-                        : Adapter::create_delta(*snapshot.base, trained.delta, trained.importance,
-                                                facts);
+    return trained.lora
+               ? Adapter::create(*snapshot.base, *trained.lora, trained.groups, facts)
+               : Adapter::create_delta(*snapshot.base, trained.delta, trained.importance, facts);
   };
   const auto after = changed ? candidate(snapshot, build()) : nullptr;
   const Snapshot& state_after = after ? *after : snapshot;

@@ -36,8 +36,8 @@ std::string nothing_kept(const GateFigures& f, const ForgetConfig& c) {
 std::string why_not_forgotten(const GateFigures& f, const ForgetConfig& c) {
   const int64_t dropped = f.groups_total - f.groups_kept;
   if (f.groups_total == 0) {
-    return str("after ", f.steps,
-               " steps: give more (epochs, max_steps), raise learning_rate (", c.learning_rate,
+    return str("after ", f.steps, " steps: give more (epochs, max_steps), raise learning_rate (",
+               c.learning_rate,
                ") or lower what holds the weights (penalty_weight, distillation_weight, "
                "replay_weight)");
   }
@@ -69,7 +69,8 @@ std::string why_not_forgotten(const GateFigures& f, const ForgetConfig& c) {
 }  // namespace
 
 std::string judge(const GateFigures& f, const ForgetConfig& c) {
-  if (f.groups_total == 0 && !f.weights_changed) return "the task changed no weight: give more steps";
+  if (f.groups_total == 0 && !f.weights_changed)
+    return "the task changed no weight: give more steps";
   if (f.groups_total > 0 && f.groups_kept == 0) return nothing_kept(f, c);
   std::string text;
   if (c.gate_max_acc_f >= 0 && !(f.acc_f <= c.gate_max_acc_f)) {

@@ -20,7 +20,8 @@ struct GateFigures {
 };
 
 /// "" when the task passes:
-///   at least one group kept (methods without groups: a weight changed), Acc_f <= gate_max_acc_f, Acc_r >= Acc_r(base) - gate_max_acc_r_drop
+///   at least one group kept (methods without groups: a weight changed), Acc_f <= gate_max_acc_f,
+///   Acc_r >= Acc_r(base) - gate_max_acc_r_drop
 /// (a negative limit is off). Otherwise one sentence with the figures, the likely cause and the
 /// remedy: every group collapsed to zero (alpha too large) or never left it, groups dropped that
 /// were needed, the bound reached early (BND too small), too few steps, over-forgetting.

@@ -28,12 +28,11 @@ void for_each_batch(const Model& model, const Weights& weights, const Dataset& d
                     const EvaluationOptions& options, const Visit& visit) {
   const at::NoGradGuard no_grad;
   const Head head = model.head(weights);
-  for_each_embedded(model, weights, dataset, options,
-                    [&](const at::Tensor& embeddings, const at::Tensor& labels) {
-                      visit(options.margin ? head.scores(embeddings, labels)
-                                           : head.scores(embeddings),
-                            labels);
-                    });
+  for_each_embedded(
+      model, weights, dataset, options,
+      [&](const at::Tensor& embeddings, const at::Tensor& labels) {
+        visit(options.margin ? head.scores(embeddings, labels) : head.scores(embeddings), labels);
+      });
 }
 
 }  // namespace

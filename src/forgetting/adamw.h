@@ -15,8 +15,8 @@ class AdamW {
   /// `parameters` are leaves that require gradients; they are updated in place.
   explicit AdamW(std::vector<at::Tensor> parameters);
 
-  /// One update from the parameters' gradients, which are then reset. `coupled`: Adam's weight decay
-  /// instead, added to the gradient of every parameter.
+  /// One update from the parameters' gradients, which are then reset. `coupled`: Adam's weight
+  /// decay instead, added to the gradient of every parameter.
   void step(double learning_rate, double weight_decay, bool coupled = false);
 
   /// Where it stands: the moments themselves, to be read or overwritten in place, and the count.

@@ -27,10 +27,9 @@ class Der final : public Objective {
   at::Tensor loss(const TrainingStep& step) override {
     const Part& r = step.retain;
     const at::Tensor teacher = rows(teacher_, r.positions);
-    const at::Tensor distance =
-        config_.form == Form::kReference
-            ? (r.embeddings - teacher).square().sum()
-            : (r.scores - head_.scores(teacher, r.targets)).square().mean();
+    const at::Tensor distance = config_.form == Form::kReference
+                                    ? (r.embeddings - teacher).square().sum()
+                                    : (r.scores - head_.scores(teacher, r.targets)).square().mean();
     at::Tensor loss = step.forget.cross_entropy() + config_.distillation_weight * distance;
     if (plus_) loss = loss + config_.replay_weight * step.next_retain.cross_entropy();
     return loss;

@@ -10,8 +10,8 @@ namespace lethe {
 at::Tensor distillation_kl(const at::Tensor& student, const at::Tensor& teacher,
                            double temperature);
 
-/// - sum_c q_t log q_s, mean over the batch, with q = p^(1/T) brought to a sum of 1, p = softmax(z): the
-/// "old task" loss of Learning without Forgetting (Li & Hoiem 2016, eq. 2).
+/// - sum_c q_t log q_s, mean over the batch, with q = p^(1/T) brought to a sum of 1, p =
+/// softmax(z): the "old task" loss of Learning without Forgetting (Li & Hoiem 2016, eq. 2).
 at::Tensor distillation_cross_entropy(const at::Tensor& student, const at::Tensor& teacher,
                                       double temperature);
 

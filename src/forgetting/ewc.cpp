@@ -1,5 +1,5 @@
-// Elastic weight consolidation (Kirkpatrick et al. 2017): a weight matters by the squared gradient of
-// the cross entropy, the diagonal of the Fisher information as batches estimate it.
+// Elastic weight consolidation (Kirkpatrick et al. 2017): a weight matters by the squared gradient
+// of the cross entropy, the diagonal of the Fisher information as batches estimate it.
 //
 //   Omega = sum over batches of (d CE / d theta)^2 B / #batches
 #include <ATen/ATen.h>

@@ -1,5 +1,5 @@
-// FDR, regularisation in function space (Benjamin et al. 2019): wrong labels for forget samples, the
-// scores of retain samples held to the base's.
+// FDR, regularisation in function space (Benjamin et al. 2019): wrong labels for forget samples,
+// the scores of retain samples held to the base's.
 //
 //   L = CE(x_f, y~) + lambda mean_i |z_s(x_r,i) - z_t(x_r,i)|_2
 #include <ATen/ATen.h>

@@ -103,10 +103,8 @@ void report(Progress& progress, const LossTerms& terms, double structure, double
   progress.loss_structure = structure;
   progress.loss_prototype = terms.prototype.defined() ? terms.prototype.item<double>() : NAN;
   progress.loss = terms.trained.item<double>() + structure_weight * structure;
-  progress.acc_f =
-      running_accuracy(progress.acc_f, 100 * terms.hits_forget.item<double>());
-  progress.acc_r =
-      running_accuracy(progress.acc_r, 100 * terms.hits_retain.item<double>());
+  progress.acc_f = running_accuracy(progress.acc_f, 100 * terms.hits_forget.item<double>());
+  progress.acc_r = running_accuracy(progress.acc_r, 100 * terms.hits_retain.item<double>());
   set_times(progress, seconds);
 }
 
@@ -141,7 +139,7 @@ std::optional<GroupSparseAdamW::Step> step_of_training(const ForgetConfig& confi
 
 /// Percent right of the drawn samples, with W + s B A.
 SparsestSearch::Figures training_accuracies(const ForgetTask& task, const LoraParameters& lora,
-                                             const Dataset& forget, const Dataset& retain) {
+                                            const Dataset& forget, const Dataset& retain) {
   const Model& model = task.base->model();
   const Weights weights = lora.merged_into(task.start);
   EvaluationOptions options;
@@ -226,15 +224,16 @@ ForgetResult GsLora::run(const ForgetTask& task, const Observer& observer,
         [&] { return group_effects(lora, task.start); });
   }
   progress.total_steps = training + (search ? search->steps() : 0);
-  Run run{lora,          optimizer,         average,      forget_loader,
-          retain_loader, dropout_generator, search.get(), progress, result.bound_reached};
+  Run run{lora,          optimizer,     average,
+          forget_loader, retain_loader, dropout_generator,
+          search.get(),  progress,      result.bound_reached};
   if (checkpoints.resume) run.restore(*checkpoints.resume);
   const double seconds_before = progress.seconds;
 
   for (int64_t s = progress.step; s < progress.total_steps; ++s) {
     const int64_t epoch = epoch_of(s);
-    const auto next = s < training ? step_of_training(config, schedule, epoch)
-                                   : search->next(s - training);
+    const auto next =
+        s < training ? step_of_training(config, schedule, epoch) : search->next(s - training);
     if (!next) break;  // no group is left to try
     const GroupSparseAdamW::Step& update = *next;
     if (s % per_epoch == 0 && s > 0) forget_loader.restart();

@@ -4,9 +4,10 @@
 //   L = (1 - a) CE(x_f, y~) - 300 AT(x_f) + w_kd a T^2 KL(z_t / T || z_s / T) + w_replay CE(x_r, y)
 //   AT = mean of (at(student) - at(base))^2 of the tokens between the halves, see token_attention()
 //
-// KL is over the columns of classes that stay: Form::kCorrected takes those of the retained classes,
-// Form::kReference the columns from p on, p classes being forgotten, whichever these are. The deposit
-// network of the method is not trained by the paper's code and adds but a constant: it is left out.
+// KL is over the columns of classes that stay: Form::kCorrected takes those of the retained
+// classes, Form::kReference the columns from p on, p classes being forgotten, whichever these are.
+// The deposit network of the method is not trained by the paper's code and adds but a constant: it
+// is left out.
 #include <ATen/ATen.h>
 
 #include "forgetting/distillation.h"
@@ -35,8 +36,8 @@ class Lirf final : public Objective {
         middle_(lower_half(p.task.base->model())),
         columns_(kept_columns(p).to(p.task.base->device())),
         teacher_(teacher_embeddings(*p.task.base, p.samples.forget, p.task.cancelled)),
-        teacher_attention_(teacher_attention(*p.task.base, p.samples.forget, middle_,
-                                             p.task.cancelled)) {}
+        teacher_attention_(
+            teacher_attention(*p.task.base, p.samples.forget, middle_, p.task.cancelled)) {}
 
   int64_t middle() const override { return middle_; }
 
@@ -49,8 +50,7 @@ class Lirf final : public Objective {
         kAlpha * distillation_kl(f.scores.index_select(1, columns_),
                                  teacher.index_select(1, columns_), config_.temperature);
     return (1 - kAlpha) * f.cross_entropy() - kAttentionWeight * attention +
-           config_.distillation_weight * kept +
-           config_.replay_weight * step.retain.cross_entropy();
+           config_.distillation_weight * kept + config_.replay_weight * step.retain.cross_entropy();
   }
 
  private:

@@ -1,5 +1,5 @@
-// Learning without Forgetting (Li & Hoiem 2016): wrong labels for forget samples, the base's outputs
-// and the true labels for retain samples.
+// Learning without Forgetting (Li & Hoiem 2016): wrong labels for forget samples, the base's
+// outputs and the true labels for retain samples.
 //
 //   L = CE(x_f, y~) + lambda_kd KD(x_r) + lambda_replay CE(x_r, y)
 //
@@ -25,8 +25,7 @@ class Lwf final : public Objective {
 
   at::Tensor loss(const TrainingStep& step) override {
     const Part& r = step.retain;
-    at::Tensor loss =
-        step.forget.cross_entropy() + config_.replay_weight * r.cross_entropy();
+    at::Tensor loss = step.forget.cross_entropy() + config_.replay_weight * r.cross_entropy();
     if (!teacher_.defined()) return loss;
     const at::Tensor teacher = head_.scores(rows(teacher_, r.positions), r.targets);
     return loss + config_.distillation_weight *

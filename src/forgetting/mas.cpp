@@ -14,8 +14,8 @@ ImportanceRule output_sensitivity() {
 
 MethodEntry mas() {
   static const PenaltyMethod method("mas", output_sensitivity());
-  return {MethodKind::kMas, "mas", "wrong labels, held by how much weights move the outputs", method,
-          [](ForgetConfig& config, HeadKind head) {
+  return {MethodKind::kMas, "mas", "wrong labels, held by how much weights move the outputs",
+          method, [](ForgetConfig& config, HeadKind head) {
             weight_defaults(config, head);
             config.penalty_weight = is_cosine(head) ? 0.005 : 0.002;
           }};

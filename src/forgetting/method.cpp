@@ -23,11 +23,22 @@ MethodEntry gradient_ascent();
 MethodEntry salun();
 
 const std::vector<MethodEntry>& methods() {
-  static const std::vector<MethodEntry> all = {
-      gs_lora(), gs_lora_plus_plus(), l2(),      ewc(),       mas(),
-      lwf(),     der(),               der_plus_plus(), fdr(), scrub(),
-      scrub_s(), lirf(),              retrain(), fine_tune(), gradient_ascent(),
-      salun()};
+  static const std::vector<MethodEntry> all = {gs_lora(),
+                                               gs_lora_plus_plus(),
+                                               l2(),
+                                               ewc(),
+                                               mas(),
+                                               lwf(),
+                                               der(),
+                                               der_plus_plus(),
+                                               fdr(),
+                                               scrub(),
+                                               scrub_s(),
+                                               lirf(),
+                                               retrain(),
+                                               fine_tune(),
+                                               gradient_ascent(),
+                                               salun()};
   return all;
 }
 
@@ -35,7 +46,8 @@ const MethodEntry& method_entry(MethodKind kind) {
   std::string known;
   for (const MethodEntry& entry : methods()) {
     if (entry.kind == kind) return entry;
-    known += str(known.empty() ? "" : ", ", static_cast<int32_t>(entry.kind), " (", entry.name, ")");
+    known +=
+        str(known.empty() ? "" : ", ", static_cast<int32_t>(entry.kind), " (", entry.name, ")");
   }
   fail(Code::kUnsupported, "there is no method ", static_cast<int32_t>(kind), "; known are ",
        known);

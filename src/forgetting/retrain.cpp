@@ -2,8 +2,8 @@
 //
 //   L = CE(x_r, y), all weights, head too
 //
-// Form::kReference, model "vit": attention and norms begin with the base's weights, as the paper's code
-// does for ImageNet-100; only FFNs and head begin at random (algorithm.md 7).
+// Form::kReference, model "vit": attention and norms begin with the base's weights, as the paper's
+// code does for ImageNet-100; only FFNs and head begin at random (algorithm.md 7).
 #include "forgetting/weight_training.h"
 #include "support/error.h"
 
@@ -28,8 +28,8 @@ class RetrainMethod final : public WeightMethod {
     for (auto& [name, tensor] : weights) {
       const bool ffn = name.find(".mlp.") != std::string::npos;
       const bool head = model.block_of(name) > model.spec().depth;
-      tensor = keep && !ffn && !head ? task.base->weights().at(name)
-                                     : tensor.to(task.base->device());
+      tensor =
+          keep && !ffn && !head ? task.base->weights().at(name) : tensor.to(task.base->device());
     }
     return weights;
   }

@@ -61,8 +61,9 @@ class SalUnMethod final : public WeightMethod {
 
 MethodEntry salun() {
   static const SalUnMethod method;
-  return {MethodKind::kSalUn, "salun", "wrong labels, only for the weights that matter most to them",
-          method, [](ForgetConfig& config, HeadKind head) {
+  return {MethodKind::kSalUn, "salun",
+          "wrong labels, only for the weights that matter most to them", method,
+          [](ForgetConfig& config, HeadKind head) {
             weight_defaults(config, head);
             config.weight_decay = 0;
           }};

@@ -8,8 +8,8 @@
 
 namespace lethe {
 
-/// Prefixes [b, T, D] and labels [b] of samples by position. With a budget that holds all of them they
-/// are computed once; otherwise at every call.
+/// Prefixes [b, T, D] and labels [b] of samples by position. With a budget that holds all of them
+/// they are computed once; otherwise at every call.
 class SamplePrefixes {
  public:
   /// `budget` bytes; 0 or less: no cache. All references outlive the object.

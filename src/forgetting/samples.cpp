@@ -8,9 +8,9 @@ namespace lethe {
 namespace {
 
 Dataset draw(const Dataset& all, const ForgetTask& task, const char* name) {
-  const uint64_t seed = RandomStream(static_cast<uint64_t>(task.config.seed),
-                                     str("task ", task.index, " ", name))
-                            .next();
+  const uint64_t seed =
+      RandomStream(static_cast<uint64_t>(task.config.seed), str("task ", task.index, " ", name))
+          .next();
   return task.config.few_shot > 0 ? all.few_shot(task.config.few_shot, seed)
                                   : all.ratio(task.config.data_ratio, seed);
 }

@@ -16,8 +16,8 @@ struct TaskSamples {
 TaskSamples draw_samples(const ForgetTask& task);
 
 /// Labels that forget samples are trained towards by methods that relabel, drawn anew at each call.
-/// Form::kCorrected: uniform over the retained classes. Form::kReference: (y + U{1..100}) mod n with
-/// n classes to forget, y + 1 mod n where that is y, so only ids 0..n-1, whatever they are
+/// Form::kCorrected: uniform over the retained classes. Form::kReference: (y + U{1..100}) mod n
+/// with n classes to forget, y + 1 mod n where that is y, so only ids 0..n-1, whatever they are
 /// (algorithm.md 7, image_iter.py).
 class WrongLabels {
  public:

@@ -1,14 +1,15 @@
-// SCRUB (Kurmanji et al. 2023) and SCRUB-S, its smoothed form: the student leaves the base on forget
-// samples and stays with it on retain samples, in turns (algorithm.md 7, SCRUBtrain.py).
+// SCRUB (Kurmanji et al. 2023) and SCRUB-S, its smoothed form: the student leaves the base on
+// forget samples and stays with it on retain samples, in turns (algorithm.md 7, SCRUBtrain.py).
 //
 //   forget passes   L = -KD + p Dist
 //   retain passes   L = gamma CE + a KD + p Dist
 //   KD   = T^2 sum_i KL(softmax(z_t / T) || softmax(z_s / T)) / B, true labels
 //   Dist = sum over tensors of |theta - theta_swa|_F, p = 0: SCRUB
 //
-// Ten epochs make a round: five of a forget and a retain pass, five of retain passes. theta_swa is the
-// base until the end of the first round, then the student, then 0.9 theta_swa + 0.1 student a round.
-// Adam with coupled weight decay; its rate falls to a tenth when 15 round + epoch in it exceeds 100.
+// Ten epochs make a round: five of a forget and a retain pass, five of retain passes. theta_swa is
+// the base until the end of the first round, then the student, then 0.9 theta_swa + 0.1 student a
+// round. Adam with coupled weight decay; its rate falls to a tenth when 15 round + epoch in it
+// exceeds 100.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -85,8 +86,7 @@ class Scrub final : public Objective {
 
  private:
   at::Tensor distance_from_teacher(const Part& part, const at::Tensor& teacher) const {
-    return distillation_kl(part.scores,
-                           head_.scores(rows(teacher, part.positions), part.targets),
+    return distillation_kl(part.scores, head_.scores(rows(teacher, part.positions), part.targets),
                            config_.temperature);
   }
 
@@ -121,8 +121,9 @@ const ScrubMethod& scrub_method() {
 }  // namespace
 
 MethodEntry scrub() {
-  return {MethodKind::kScrub, "scrub", "away from the base on forget samples, with it on the others",
-          scrub_method(), scrub_defaults};
+  return {MethodKind::kScrub, "scrub",
+          "away from the base on forget samples, with it on the others", scrub_method(),
+          scrub_defaults};
 }
 
 MethodEntry scrub_s() {

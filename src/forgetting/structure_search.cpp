@@ -29,8 +29,8 @@ void restore_flags(const TrainingState& state, const std::string& name, std::vec
 }  // namespace
 
 SparsestSearch::SparsestSearch(LoraParameters& lora, GroupSparseAdamW& optimizer,
-                                 const ForgetConfig& config, int64_t trained, Measure measure,
-                                 Effects effects)
+                               const ForgetConfig& config, int64_t trained, Measure measure,
+                               Effects effects)
     : lora_(lora),
       optimizer_(optimizer),
       config_(config),
@@ -66,11 +66,12 @@ std::optional<GroupSparseAdamW::Step> SparsestSearch::next(int64_t s) {
     values_ = lora_.values().clone();
     optimizer_state_ = optimizer_.state();
     // Zero after half of the stage, whatever the loss pulls: the rest of it is for the others.
-    shrink_ = 2 * group_norms(lora_)[*group] / static_cast<double>(std::max<int64_t>(1, stage_ / 2));
+    shrink_ =
+        2 * group_norms(lora_)[*group] / static_cast<double>(std::max<int64_t>(1, stage_ / 2));
   }
-  const CosineSchedule schedule{kWarmRate * config_.learning_rate,
-                                std::min(config_.min_learning_rate, kWarmRate * config_.learning_rate),
-                                stage_};
+  const CosineSchedule schedule{
+      kWarmRate * config_.learning_rate,
+      std::min(config_.min_learning_rate, kWarmRate * config_.learning_rate), stage_};
   GroupSparseAdamW::Step step{schedule.at(static_cast<double>(i)), config_.weight_decay};
   step.proximal_weight = shrink_ / step.learning_rate;
   step.proximal_group = candidate_;

@@ -1,11 +1,11 @@
 // The sparsest adapter that still does its task: alpha found instead of given.
 //
 // A fixed alpha is too small for some tasks and forgets nothing with others (data.md). So after the
-// training with the alpha of the settings, the search goes on from what it reached (warm start), stage
-// after stage: the weakest group's alpha grows until the group is zero, a proximal step at a time, while
-// the other groups, which keep training, take over. A stage whose end meets the mark is kept; otherwise
-// everything is as it was before it, and the group stays. Ten stages of a tenth of the training's steps:
-// at most as many steps again.
+// training with the alpha of the settings, the search goes on from what it reached (warm start),
+// stage after stage: the weakest group's alpha grows until the group is zero, a proximal step at a
+// time, while the other groups, which keep training, take over. A stage whose end meets the mark is
+// kept; otherwise everything is as it was before it, and the group stays. Ten stages of a tenth of
+// the training's steps: at most as many steps again.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,7 @@ class SparsestSearch {
 
   /// `trained`: steps of the training before. All references outlive the object.
   SparsestSearch(LoraParameters& lora, GroupSparseAdamW& optimizer, const ForgetConfig& config,
-                  int64_t trained, Measure measure, Effects effects);
+                 int64_t trained, Measure measure, Effects effects);
 
   int64_t steps() const { return kStages * stage_; }  ///< the most that it takes
 
@@ -53,11 +53,11 @@ class SparsestSearch {
   Measure measure_;
   Effects effects_;
 
-  Figures mark_{};               ///< where the training ended
-  std::vector<bool> kept_;       ///< groups that were tried in vain
-  int64_t candidate_ = -1;       ///< the group of this stage
-  double shrink_ = 0;            ///< norm that a step takes from it
-  at::Tensor values_;            ///< the LoRA values before this stage
+  Figures mark_{};          ///< where the training ended
+  std::vector<bool> kept_;  ///< groups that were tried in vain
+  int64_t candidate_ = -1;  ///< the group of this stage
+  double shrink_ = 0;       ///< norm that a step takes from it
+  at::Tensor values_;       ///< the LoRA values before this stage
   GroupSparseAdamW::State optimizer_state_{};
 };
 

@@ -1,5 +1,5 @@
-// What the base model says of a task's samples: the teacher of LwF, DER, FDR, SCRUB and LIRF. It never
-// changes, so it is asked once (algorithm.md 10).
+// What the base model says of a task's samples: the teacher of LwF, DER, FDR, SCRUB and LIRF. It
+// never changes, so it is asked once (algorithm.md 10).
 #pragma once
 
 #include "data/dataset.h"
@@ -7,9 +7,9 @@
 
 namespace lethe {
 
-/// Embeddings [n, D] of the base for all samples of `dataset`, without dropout, on the base's device.
-/// Tasks of every model on this base share them. `cancelled` is asked between batches; true throws
-/// kCancelled.
+/// Embeddings [n, D] of the base for all samples of `dataset`, without dropout, on the base's
+/// device. Tasks of every model on this base share them. `cancelled` is asked between batches; true
+/// throws kCancelled.
 at::Tensor teacher_embeddings(const BaseModel& base, const Dataset& dataset,
                               const std::function<bool()>& cancelled);
 

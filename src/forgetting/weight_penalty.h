@@ -1,5 +1,5 @@
-// L2, EWC and MAS: training on forget samples with wrong labels and retain samples together, held by
-// a penalty on weights that move away from where earlier tasks left them (algorithm.md 7).
+// L2, EWC and MAS: training on forget samples with wrong labels and retain samples together, held
+// by a penalty on weights that move away from where earlier tasks left them (algorithm.md 7).
 //
 //   L = CE over the batch + lambda sum_k sum_j Omega_kj (theta_j - theta*_kj)^2
 //

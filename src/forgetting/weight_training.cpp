@@ -125,7 +125,8 @@ class Network {
     const at::Tensor tokens = model_.tokens(weights_, at::cat(images_).to(device_));
     const Transformer transformer = model_.transformer(weights_);
     const Head head = model_.head(weights_);
-    const at::Tensor middle = run_blocks(dropout(tokens, options_), transformer, 0, middle_, options_);
+    const at::Tensor middle =
+        run_blocks(dropout(tokens, options_), transformer, 0, middle_, options_);
     const at::Tensor top =
         run_blocks(middle, transformer, middle_, transformer.blocks.size(), options_);
     const at::Tensor embeddings = layer_norm(top.select(1, 0), transformer.final_norm);
@@ -295,9 +296,9 @@ ForgetResult WeightMethod::run(const ForgetTask& task, const Observer& observer,
     progress.step = s + 1;
     const at::NoGradGuard no_grad;
     report(progress, step, loss);
-    set_times(progress, seconds_before + std::chrono::duration<double>(
-                                             std::chrono::steady_clock::now() - begin)
-                                             .count());
+    set_times(progress,
+              seconds_before +
+                  std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     require(std::isfinite(progress.loss), Code::kNumeric, "the loss is ", progress.loss,
             " at step ", s + 1, "; lower learning_rate (", config.learning_rate, ")");
     if (checkpoints.due && checkpoints.due()) checkpoints.save(run.save());

@@ -1,9 +1,10 @@
-// The run that all methods share that train the weights themselves (algorithm.md 7): a trainable copy
-// of the weights, the order of the samples, one forward pass a step, AdamW, checkpoints, the change
-// that is left. A method says which samples a step sees and what loss it makes of the outputs.
+// The run that all methods share that train the weights themselves (algorithm.md 7): a trainable
+// copy of the weights, the order of the samples, one forward pass a step, AdamW, checkpoints, the
+// change that is left. A method says which samples a step sees and what loss it makes of the
+// outputs.
 //
-// Only the forward pass and Part know that a sample has one label: a model whose samples have several
-// objects brings its own.
+// Only the forward pass and Part know that a sample has one label: a model whose samples have
+// several objects brings its own.
 #pragma once
 
 #include <map>
@@ -15,14 +16,14 @@
 
 namespace lethe {
 
-/// One kind of samples in a step, and what the network in training says of them. Without samples all
-/// tensors are undefined.
+/// One kind of samples in a step, and what the network in training says of them. Without samples
+/// all tensors are undefined.
 struct Part {
-  at::Tensor labels;      ///< true ones [b]
-  at::Tensor targets;     ///< those that the scores' margin and the loss refer to [b]
-  at::Tensor embeddings;  ///< [b, D]
-  at::Tensor scores;      ///< [b, C], with the head's margin at `targets`
-  at::Tensor middle;      ///< tokens after Objective::middle() blocks [b, N, D]
+  at::Tensor labels;               ///< true ones [b]
+  at::Tensor targets;              ///< those that the scores' margin and the loss refer to [b]
+  at::Tensor embeddings;           ///< [b, D]
+  at::Tensor scores;               ///< [b, C], with the head's margin at `targets`
+  at::Tensor middle;               ///< tokens after Objective::middle() blocks [b, N, D]
   std::vector<int64_t> positions;  ///< in the drawn set: what teacher outputs are found by
 
   bool empty() const { return !scores.defined(); }
@@ -102,7 +103,8 @@ class WeightMethod : public Method {
 
 /// What all weight methods change of GS-LoRA++'s settings: no prototypes, AdamW at 1e-4.
 void weight_defaults(ForgetConfig& config, HeadKind head);
-/// Whether the head's scores are cosines times a scale of about 64: the paper's face settings apply.
+/// Whether the head's scores are cosines times a scale of about 64: the paper's face settings
+/// apply.
 inline bool is_cosine(HeadKind head) { return head != HeadKind::kLinear; }
 
 }  // namespace lethe

@@ -66,8 +66,8 @@ class Model {
   /// The inverse of rename(): own names to those of `naming` (not kOriginal). Throws kUnsupported
   /// when it is none of namings().
   virtual Weights rename_to(Naming naming, Weights weights) const;
-  /// Where a weight lies: block 0..depth-1, -1 before the blocks, depth after them, depth + 1 in the
-  /// head.
+  /// Where a weight lies: block 0..depth-1, -1 before the blocks, depth after them, depth + 1 in
+  /// the head.
   virtual int64_t block_of(const std::string& weight) const = 0;
   /// The FFN linears that can carry LoRA, block by block, fc1 before fc2.
   virtual std::vector<AdapterSite> adapter_sites() const = 0;

@@ -76,7 +76,8 @@ void a_delta_for_another_model_is_refused(void**) {
   expect_error(Code::kBaseMismatch, "specs differ",
                [&] { check_on_top(*small_base(1, wide), {}, *adapter); });
 
-  AdapterFile forged = adapter->to_file();  // claims this base, holds a weight that it does not have
+  AdapterFile forged =
+      adapter->to_file();  // claims this base, holds a weight that it does not have
   forged.tensors["no.such.delta"] = at::ones({2});
   forged.manifest["tensors"] = describe_tensors(forged.tensors);
   forged.manifest["adapter_id"] = derive_adapter_id(forged.manifest);
@@ -107,9 +108,8 @@ void a_delta_that_contradicts_itself_is_refused(void**) {
     forgery.edit(file);
     expect_error(forgery.code, forgery.named, [&] { Adapter::from_file(file); });
   }
-  expect_error(Code::kInvalidArgument, "changed no weight", [&] {
-    Adapter::create_delta(*base, {}, {}, small_facts(*base, {}, "req-1", {1}));
-  });
+  expect_error(Code::kInvalidArgument, "changed no weight",
+               [&] { Adapter::create_delta(*base, {}, {}, small_facts(*base, {}, "req-1", {1})); });
 }
 
 void peft_holds_low_rank_only(void**) {

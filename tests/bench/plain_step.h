@@ -41,8 +41,7 @@ class PlainStep {
     const at::Tensor loss =
         ce_r + config_.forget_weight * at::relu(config_.forget_bound - ce_f) +
         config_.structure_weight * structure +
-        config_.prototype_forget_weight *
-            at::relu(config_.prototype_bound - distance(e_f, y_f)) +
+        config_.prototype_forget_weight * at::relu(config_.prototype_bound - distance(e_f, y_f)) +
         config_.prototype_retain_weight * distance(e_r, y_r);
     loss.backward();
     optimizer_.step(config_.learning_rate, config_.weight_decay);
@@ -76,8 +75,7 @@ class PlainStep {
     for (size_t i = 0; i < transformer_.blocks.size(); ++i) {
       const Block& block = transformer_.blocks[i];
       x = x + attention(layer_norm(x, block.norm1), block, transformer_, plain);
-      const at::Tensor hidden =
-          at::gelu(adapted(layer_norm(x, block.norm2), block.fc1, i, 0));
+      const at::Tensor hidden = at::gelu(adapted(layer_norm(x, block.norm2), block.fc1, i, 0));
       x = x + adapted(hidden, block.fc2, i, 1);
     }
     return layer_norm(x.select(1, 0), transformer_.final_norm);

@@ -170,8 +170,8 @@ static void settings(void** state) {
   assert_fails(LETHE_E_INVALID_ARGUMENT, "300",
                lethe_engine_enqueue(s->engine, "x", &one, 1, &config, s->data, NULL, NULL, &job));
   config = quick_config();
-  config.method = 9;
-  assert_fails(LETHE_E_INVALID_ARGUMENT, "9",
+  config.method = 99;
+  assert_fails(LETHE_E_INVALID_ARGUMENT, "99",
                lethe_engine_enqueue(s->engine, "x", &one, 1, &config, s->data, NULL, NULL, &job));
   config = quick_config();
   config.reserved[0] = 1;

@@ -117,10 +117,15 @@ void audits_are_measured_when_asked(void**) {
     expect_state(*job, JobState::kSucceeded);
     return job->result().report->metrics;
   };
-  const std::set<std::string> figures = {
-      "mia_loss_auc",        "verification_auc_r", "verification_auc_r_before",
-      "verification_tar_r",  "probe_f",            "probe_r",
-      "probe_f_before",      "relearning_steps",   "relearning_reached"};
+  const std::set<std::string> figures = {"mia_loss_auc",
+                                         "verification_auc_r",
+                                         "verification_auc_r_before",
+                                         "verification_tar_r",
+                                         "probe_f",
+                                         "probe_r",
+                                         "probe_f_before",
+                                         "relearning_steps",
+                                         "relearning_reached"};
   const Metrics all = metrics_of(kAuditAll, true);
   for (const std::string& name : figures) {
     if (!all.contains(name)) fail_msg("no %s", name.c_str());

@@ -61,9 +61,11 @@ struct Prepared {
 
 double value(const at::Tensor& scalar) { return scalar.item<double>(); }
 
-/// The differences of algorithm.md 11.13, for four classes: squares .01 + .04 + .09 = .14, row norms
-/// sqrt(.05) and .3, mean .26180340.
-at::Tensor differences() { return at::tensor({.1f, -.2f, 0.f, 0.f, .3f, 0.f, 0.f, 0.f}).view({2, 4}); }
+/// The differences of algorithm.md 11.13, for four classes: squares .01 + .04 + .09 = .14, row
+/// norms sqrt(.05) and .3, mean .26180340.
+at::Tensor differences() {
+  return at::tensor({.1f, -.2f, 0.f, 0.f, .3f, 0.f, 0.f, 0.f}).view({2, 4});
+}
 
 // --------------------------------------------------------------------------------------- labels
 
@@ -80,7 +82,8 @@ void corrected_wrong_labels_are_retained_classes(void**) {
   assert_true(zeros > draws / 3 && zeros < 2 * draws / 3);  // redrawn, both occur
 }
 
-/// (y + U{1..100}) mod n is never y itself, is below n whatever y is, and with n = 1 it is always 0.
+/// (y + U{1..100}) mod n is never y itself, is below n whatever y is, and with n = 1 it is always
+/// 0.
 void reference_wrong_labels_are_ids_below_n(void**) {
   WrongLabels wrong(Form::kReference, 3, {0}, RandomStream(1, "labels"));
   const at::Tensor y = at::tensor({0, 1, 2, 7, 50}, at::kLong);
@@ -98,8 +101,8 @@ void reference_wrong_labels_are_ids_below_n(void**) {
 
 // --------------------------------------------------------------------------------- distillation
 
-/// 11.13: z_s (2, 0, -2), z_t (0, 2, 0), T 2. z_t / 2 = (0, 1, 0): p = (.21194156, .57611688, .21194156);
-/// log q of (1, 0, -1) = (-.40760596, -1.40760596, -2.40760596). KL .43227814, times 4.
+/// 11.13: z_s (2, 0, -2), z_t (0, 2, 0), T 2. z_t / 2 = (0, 1, 0): p = (.21194156, .57611688,
+/// .21194156); log q of (1, 0, -1) = (-.40760596, -1.40760596, -2.40760596). KL .43227814, times 4.
 void distillation_by_kl(void**) {
   const at::Tensor s = at::tensor({2.f, 0.f, -2.f}).view({1, 3});
   const at::Tensor t = at::tensor({0.f, 2.f, 0.f}).view({1, 3});
@@ -132,8 +135,7 @@ void lwf_loss(void**) {
     step.retain = run.part(run.samples.retain, {1, 4}, differences());
     const Part teacher = run.part(run.samples.retain, {1, 4});
     const double kd = value(distillation_cross_entropy(step.retain.scores, teacher.scores, 2));
-    const double rest =
-        value(step.forget.cross_entropy()) + 2 * value(step.retain.cross_entropy());
+    const double rest = value(step.forget.cross_entropy()) + 2 * value(step.retain.cross_entropy());
     const double expected = form == Form::kReference ? rest : rest + 3 * kd;
     assert_true(kd > 0);
     expect_close(value(run.objective->loss(step)), expected, 1e-5 * expected);
@@ -157,7 +159,8 @@ void der_losses(void**) {
       step.next_retain = run.part(run.samples.retain, {3});
       double expected = value(step.forget.cross_entropy());
       expected += 10 * (form == Form::kReference ? 0.14 : 0.14 / 8);
-      if (method == MethodKind::kDerPlusPlus) expected += 7 * value(step.next_retain.cross_entropy());
+      if (method == MethodKind::kDerPlusPlus)
+        expected += 7 * value(step.next_retain.cross_entropy());
       expect_close(value(run.objective->loss(step)), expected, 1e-4);
       assert_int_equal(run.objective->takes_two_retain_batches(),
                        method == MethodKind::kDerPlusPlus);
@@ -176,8 +179,8 @@ void fdr_loss(void**) {
   expect_close(value(run.objective->loss(step)), expected, 1e-4);
 }
 
-/// Forget steps: -KD + p Dist; retain steps: gamma CE + a KD + p Dist. Two weights moved by (3, 4) and by
-/// 2 from the average: Dist = 5 + 2, norms and not their squares.
+/// Forget steps: -KD + p Dist; retain steps: gamma CE + a KD + p Dist. Two weights moved by (3, 4)
+/// and by 2 from the average: Dist = 5 + 2, norms and not their squares.
 void scrub_losses(void**) {
   for (const double smoothing : {0.0, 0.5}) {
     ForgetConfig config = settings(MethodKind::kScrubS);
@@ -200,11 +203,11 @@ void scrub_losses(void**) {
     };
     assert_true(kd(forget.forget, run.samples.forget) > 0);
     expect_close(value(run.objective->loss(forget)),
-                -kd(forget.forget, run.samples.forget) + smoothing * 7, 1e-4);
+                 -kd(forget.forget, run.samples.forget) + smoothing * 7, 1e-4);
     expect_close(value(run.objective->loss(retain)),
-                3 * value(retain.retain.cross_entropy()) +
-                    0.25 * kd(retain.retain, run.samples.retain) + smoothing * 7,
-                1e-4);
+                 3 * value(retain.retain.cross_entropy()) +
+                     0.25 * kd(retain.retain, run.samples.retain) + smoothing * 7,
+                 1e-4);
     // The first round ends with a copy of the student, later ones with a tenth of it.
     run.objective->end_of_epoch(9);
     expect_close(value(run.objective->loss(forget)), -kd(forget.forget, run.samples.forget), 1e-4);
@@ -214,10 +217,10 @@ void scrub_losses(void**) {
     }
     run.objective->end_of_epoch(18);  // in the middle of a round: nothing
     expect_close(value(run.objective->loss(forget)),
-                -kd(forget.forget, run.samples.forget) + smoothing * 10, 1e-4);
+                 -kd(forget.forget, run.samples.forget) + smoothing * 10, 1e-4);
     run.objective->end_of_epoch(19);
     expect_close(value(run.objective->loss(forget)),
-                -kd(forget.forget, run.samples.forget) + smoothing * 9, 1e-4);
+                 -kd(forget.forget, run.samples.forget) + smoothing * 9, 1e-4);
   }
 }
 
@@ -301,8 +304,8 @@ void losses_of_one_kind_of_samples(void**) {
 
 // -------------------------------------------------------------------------------------- penalties
 
-/// 11.14: two batches of 48 with gradients .1 and -.3: EWC (.01 + .09) 48 / 2 = 2.4, MAS (.1 + .3) / 2 =
-/// .2.
+/// 11.14: two batches of 48 with gradients .1 and -.3: EWC (.01 + .09) 48 / 2 = 2.4, MAS (.1 + .3)
+/// / 2 = .2.
 void importance_rules(void**) {
   const at::Tensor first = at::tensor({.1f}), second = at::tensor({-.3f});
   const ImportanceRule ewc = fisher_information(), mas = output_sensitivity();
@@ -320,11 +323,10 @@ void importance_of_a_bias(void**) {
   const Prepared run(config);
   const Weights omega = importance_of(*run.preparation, run.samples.retain, fisher_information());
   const Batch batch = run.samples.retain.batch(0, 20);
-  const at::Tensor scores =
-      run.task.base->model().head(run.task.start).scores(
-          run.task.base->model().embed(run.task.start, batch.images));
-  const at::Tensor gradient =
-      (at::softmax(scores, 1) - at::one_hot(batch.labels, 4)).mean(0);
+  const at::Tensor scores = run.task.base->model()
+                                .head(run.task.start)
+                                .scores(run.task.base->model().embed(run.task.start, batch.images));
+  const at::Tensor gradient = (at::softmax(scores, 1) - at::one_hot(batch.labels, 4)).mean(0);
   expect_near(omega.at("heads.head.bias"), gradient.square() * 20, 1e-4);
   for (const auto& [name, tensor] : omega) assert_true(tensor.ge(0).all().item<bool>());
 }
@@ -347,7 +349,8 @@ void penalties_accumulate_over_tasks(void**) {
   TrainingStep step;
   step.forget = run.part(run.samples.forget, {0, 1, 2});
   step.retain = run.part(run.samples.retain, {0});
-  const double ce = (3 * value(step.forget.cross_entropy()) + value(step.retain.cross_entropy())) / 4;
+  const double ce =
+      (3 * value(step.forget.cross_entropy()) + value(step.retain.cross_entropy())) / 4;
   expect_close(value(run.objective->loss(step)), ce, 1e-5);  // nothing has moved
 
   Weights elsewhere;
@@ -377,11 +380,20 @@ void salun_moves_only_salient_weights(void**) {
 
 // ------------------------------------------------------------------------------------ whole tasks
 
-const std::vector<MethodKind> kAll = {
-    MethodKind::kL2,  MethodKind::kEwc,    MethodKind::kMas,     MethodKind::kLwf,
-    MethodKind::kDer, MethodKind::kDerPlusPlus, MethodKind::kFdr, MethodKind::kScrub,
-    MethodKind::kScrubS, MethodKind::kLirf, MethodKind::kRetrain, MethodKind::kFineTune,
-    MethodKind::kGradientAscent, MethodKind::kSalUn};
+const std::vector<MethodKind> kAll = {MethodKind::kL2,
+                                      MethodKind::kEwc,
+                                      MethodKind::kMas,
+                                      MethodKind::kLwf,
+                                      MethodKind::kDer,
+                                      MethodKind::kDerPlusPlus,
+                                      MethodKind::kFdr,
+                                      MethodKind::kScrub,
+                                      MethodKind::kScrubS,
+                                      MethodKind::kLirf,
+                                      MethodKind::kRetrain,
+                                      MethodKind::kFineTune,
+                                      MethodKind::kGradientAscent,
+                                      MethodKind::kSalUn};
 
 Weights weights_after(const ForgetTask& task, const ForgetResult& result) {
   Weights weights = task.start;
@@ -496,9 +508,8 @@ void teacher_outputs_are_computed_once(void**) {
   assert_true(teacher_embeddings(*base, same, {}).is_same(first));
   const Dataset other = patterns(3, 12);
   assert_false(teacher_embeddings(*base, other, {}).is_same(first));
-  expect_error(Code::kCancelled, "base model", [&] {
-    teacher_embeddings(*base, patterns(3, 13), [] { return true; });
-  });
+  expect_error(Code::kCancelled, "base model",
+               [&] { teacher_embeddings(*base, patterns(3, 13), [] { return true; }); });
 }
 
 void a_method_that_does_not_exist(void**) {
