@@ -1,6 +1,9 @@
 // Section 5 of lethe.h: the settings of tasks.
 #include "config.h"
 
+#include <algorithm>
+
+#include "forgetting/method.h"
 #include "guard.h"
 #include "structs.h"
 #include "text.h"
@@ -9,26 +12,28 @@ namespace lethe::capi {
 namespace {
 
 /// Every setting, once: the structs of the ABI and the library's own name them alike.
-#define LETHE_FORGET_FIELDS(X)                                                              \
-  X(method)                                                                                 \
-  X(rank)                                                                                   \
-  X(grouping) X(lora_alpha) X(lora_init) X(epochs) X(warmup_epochs) X(forget_batch)         \
-      X(retain_batch) X(few_shot) X(max_steps) X(learning_rate) X(min_learning_rate)        \
-          X(weight_decay) X(data_ratio) X(dropout) X(forget_bound) X(forget_weight)         \
-              X(structure_weight) X(structure_start_epoch) X(sparsity) X(proximal_weight)   \
-                  X(zero_threshold) X(prototype_forget_weight) X(prototype_retain_weight)   \
-                      X(prototype_bound) X(prototype_source) X(average_start_epoch)         \
-                          X(average_decay) X(gate_max_acc_f) X(gate_max_acc_r_drop) X(seed) \
-                              X(prefix_cache_bytes) X(fast) X(progress_interval) X(form)    \
-                                  X(lora_position) X(first_block) X(structure_search)       \
-                                      X(audits) X(penalty_weight) X(distillation_weight)    \
-                                          X(replay_weight) X(temperature) X(smoothing)
+#define LETHE_FORGET_FIELDS(X)                                                                     \
+  X(method)                                                                                        \
+  X(rank)                                                                                          \
+  X(grouping)                                                                                      \
+  X(lora_alpha) X(lora_init) X(epochs) X(warmup_epochs) X(forget_batch) X(retain_batch)            \
+      X(few_shot) X(max_steps) X(learning_rate) X(min_learning_rate) X(weight_decay) X(data_ratio) \
+          X(dropout) X(forget_bound) X(forget_weight) X(structure_weight) X(structure_start_epoch) \
+              X(sparsity) X(proximal_weight) X(zero_threshold) X(prototype_forget_weight)          \
+                  X(prototype_retain_weight) X(prototype_bound) X(prototype_source)                \
+                      X(average_start_epoch) X(average_decay) X(gate_max_acc_f)                    \
+                          X(gate_max_acc_r_drop) X(seed) X(prefix_cache_bytes) X(fast)             \
+                              X(progress_interval) X(form) X(lora_position) X(first_block)         \
+                                  X(structure_search) X(audits) X(penalty_weight)                  \
+                                      X(distillation_weight) X(replay_weight) X(temperature)       \
+                                          X(smoothing)
 
-#define LETHE_PRETRAIN_FIELDS(X)                                                               \
-  X(epochs)                                                                                    \
-  X(warmup_epochs)                                                                             \
-  X(batch) X(learning_rate) X(min_learning_rate) X(weight_decay) X(label_smoothing) X(dropout) \
-      X(flip) X(shift) X(erase) X(average_decay) X(max_steps) X(seed) X(progress_interval)
+#define LETHE_PRETRAIN_FIELDS(X)                                                              \
+  X(epochs)                                                                                   \
+  X(warmup_epochs)                                                                            \
+  X(batch)                                                                                    \
+  X(learning_rate) X(min_learning_rate) X(weight_decay) X(label_smoothing) X(dropout) X(flip) \
+      X(shift) X(erase) X(average_decay) X(max_steps) X(seed) X(progress_interval)
 
 #define LETHE_COPY_FIELD(name) to.name = static_cast<decltype(to.name)>(from.name);
 
@@ -47,6 +52,18 @@ lethe_forget_config to_struct(const ForgetConfig& config) {
   return out;
 }
 
+/// Whether the caller's header ends before the fields of ABI 1.2.
+bool is_of_older_abi(const lethe_forget_config& config) {
+  return config.struct_size < LETHE_SIZE_UP_TO(lethe_forget_config, smoothing);
+}
+
+/// A method that came with ABI 1.2; a number that is none is validate()'s to refuse.
+bool is_baseline(MethodKind kind) {
+  const auto& all = methods();
+  return !trains_lora(kind) &&
+         std::any_of(all.begin(), all.end(), [&](const auto& entry) { return entry.kind == kind; });
+}
+
 lethe_pretrain_config to_struct(const PretrainConfig& config) {
   lethe_pretrain_config out{};
   out.struct_size = sizeof out;
@@ -63,6 +80,9 @@ ForgetConfig read_forget_config(const lethe_forget_config* config) {
   require_reserved(given.reserved1, "config");
   ForgetConfig settings;
   copy_forget_fields(given, settings);
+  require(!is_of_older_abi(*config) || !is_baseline(settings.method), Code::kUnsupported,
+          "the method number ", given.method,
+          " has settings that the caller's lethe.h does not know; build against the library's own");
   return settings;
 }
 
@@ -96,7 +116,14 @@ lethe_status lethe_forget_config_from_json(const char* json, lethe_forget_config
   return guard([&] {
     ForgetConfig settings = read_forget_config(config);
     settings.update_from_json(parse_json(text(json, "json"), "forget settings"));
-    copy_forget_fields(settings, *config);
+    // As far as the caller's struct goes; what does not fit in it must not be lost in silence.
+    lethe_forget_config fitting{};
+    write_fields(&fitting, to_struct(settings),
+                 std::min<size_t>(config->struct_size, sizeof fitting));
+    require(read_forget_config(&fitting).to_json() == settings.to_json(), Code::kUnsupported,
+            "the settings name a field that the caller's lethe.h does not know; build against the "
+            "library's own");
+    write_fields(config, to_struct(settings), config->struct_size);
   });
 }
 

@@ -161,6 +161,15 @@ static void a_struct_of_abi_1_1_has_the_defaults_of_later_fields(void** state) {
   assert_string_equal(lethe_buffer_data(json), lethe_buffer_data(expected));
   lethe_buffer_free(json);
   lethe_buffer_free(expected);
+  assert_ok(lethe_forget_config_from_json("{\"rank\":4}", &old));
+  assert_true(old.rank == 4 && old.struct_size == size);
+  assert_untouched(&old, size);
+  assert_fails(LETHE_E_UNSUPPORTED, "lethe.h",
+               lethe_forget_config_from_json("{\"audits\":2}", &old));
+  assert_fails(LETHE_E_UNSUPPORTED, "lethe.h",
+               lethe_forget_config_from_json("{\"method\":\"ewc\"}", &old));
+  assert_true(old.rank == 4 && old.method == LETHE_GS_LORA);
+  assert_untouched(&old, size);
   assert_fails(LETHE_E_INVALID_ARGUMENT, "struct_size",
                lethe_forget_config_init(&old, size - 1, LETHE_GS_LORA, LETHE_HEAD_LINEAR));
 }
