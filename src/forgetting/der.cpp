@@ -16,20 +16,19 @@ namespace {
 
 class Der final : public Objective {
  public:
-  Der(const Preparation& p, bool plus)
+  explicit Der(const Preparation& p)
       : config_(p.task.config),
-        plus_(plus),
-        head_(p.task.base->model().head(p.task.base->weights())),
-        teacher_(teacher_embeddings(*p.task.base, p.samples.retain, p.task.cancelled)) {}
+        plus_(p.task.config.method == MethodKind::kDerPlusPlus),
+        teacher_(p.task, p.samples.retain) {}
 
   bool takes_two_retain_batches() const override { return plus_; }
 
   at::Tensor loss(const TrainingStep& step) override {
     const Part& r = step.retain;
-    const at::Tensor teacher = rows(teacher_, r.positions);
-    const at::Tensor distance = config_.form == Form::kReference
-                                    ? (r.embeddings - teacher).square().sum()
-                                    : (r.scores - head_.scores(teacher, r.targets)).square().mean();
+    const at::Tensor distance =
+        config_.form == Form::kReference
+            ? (r.embeddings - teacher_.embeddings(r.positions)).square().sum()
+            : (r.scores - teacher_.scores(r.positions, r.targets)).square().mean();
     at::Tensor loss = step.forget.cross_entropy() + config_.distillation_weight * distance;
     if (plus_) loss = loss + config_.replay_weight * step.next_retain.cross_entropy();
     return loss;
@@ -38,27 +37,15 @@ class Der final : public Objective {
  private:
   const ForgetConfig& config_;
   bool plus_;
-  Head head_;
-  at::Tensor teacher_;
+  Teacher teacher_;
 };
 
-class DerMethod final : public WeightMethod {
- public:
-  explicit DerMethod(bool plus) : plus_(plus) {}
-
-  std::unique_ptr<Objective> objective(const Preparation& preparation) const override {
-    return std::make_unique<Der>(preparation, plus_);
-  }
-
- private:
-  bool plus_;
-};
+const MethodOf<Der> kDer;
 
 }  // namespace
 
 MethodEntry der() {
-  static const DerMethod method(false);
-  return {MethodKind::kDer, "der", "wrong labels, the base's scores on retain samples", method,
+  return {MethodKind::kDer, "der", "wrong labels, the base's scores on retain samples", kDer,
           [](ForgetConfig& config, HeadKind head) {
             weight_defaults(config, head);
             config.learning_rate = is_cosine(head) ? 1e-3 : 1e-4;
@@ -67,9 +54,8 @@ MethodEntry der() {
 }
 
 MethodEntry der_plus_plus() {
-  static const DerMethod method(true);
-  return {MethodKind::kDerPlusPlus, "der++", "der and the true labels of more retain samples",
-          method, [](ForgetConfig& config, HeadKind head) {
+  return {MethodKind::kDerPlusPlus, "der++", "der and the true labels of more retain samples", kDer,
+          [](ForgetConfig& config, HeadKind head) {
             weight_defaults(config, head);
             config.learning_rate = is_cosine(head) ? 1e-3 : 1e-4;
             config.distillation_weight = 0.5;

@@ -12,35 +12,24 @@ namespace {
 
 class Fdr final : public Objective {
  public:
-  explicit Fdr(const Preparation& p)
-      : config_(p.task.config),
-        head_(p.task.base->model().head(p.task.base->weights())),
-        teacher_(teacher_embeddings(*p.task.base, p.samples.retain, p.task.cancelled)) {}
+  explicit Fdr(const Preparation& p) : config_(p.task.config), teacher_(p.task, p.samples.retain) {}
 
   at::Tensor loss(const TrainingStep& step) override {
     const Part& r = step.retain;
-    const at::Tensor teacher = head_.scores(rows(teacher_, r.positions), r.targets);
+    const at::Tensor teacher = teacher_.scores(r.positions, r.targets);
     return step.forget.cross_entropy() +
            config_.distillation_weight * (r.scores - teacher).norm(2, {1}).mean();
   }
 
  private:
   const ForgetConfig& config_;
-  Head head_;
-  at::Tensor teacher_;
-};
-
-class FdrMethod final : public WeightMethod {
- public:
-  std::unique_ptr<Objective> objective(const Preparation& preparation) const override {
-    return std::make_unique<Fdr>(preparation);
-  }
+  Teacher teacher_;
 };
 
 }  // namespace
 
 MethodEntry fdr() {
-  static const FdrMethod method;
+  static const MethodOf<Fdr> method;
   return {MethodKind::kFdr, "fdr", "wrong labels, the distance from the base's scores", method,
           [](ForgetConfig& config, HeadKind head) {
             weight_defaults(config, head);

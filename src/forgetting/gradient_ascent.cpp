@@ -8,22 +8,18 @@ namespace lethe {
 namespace {
 
 class Ascent final : public Objective {
+ public:
+  explicit Ascent(const Preparation&) {}
+
   std::vector<Visit> visits(int64_t) const override { return {Visit::kForget}; }
   bool relabels() const override { return false; }
   at::Tensor loss(const TrainingStep& step) override { return -step.forget.cross_entropy(); }
 };
 
-class AscentMethod final : public WeightMethod {
- public:
-  std::unique_ptr<Objective> objective(const Preparation&) const override {
-    return std::make_unique<Ascent>();
-  }
-};
-
 }  // namespace
 
 MethodEntry gradient_ascent() {
-  static const AscentMethod method;
+  static const MethodOf<Ascent> method;
   return {MethodKind::kGradientAscent, "gradient-ascent",
           "the forget samples' cross entropy grows, nothing holds the rest", method,
           [](ForgetConfig& config, HeadKind head) {

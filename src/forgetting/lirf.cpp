@@ -32,12 +32,10 @@ class Lirf final : public Objective {
  public:
   explicit Lirf(const Preparation& p)
       : config_(p.task.config),
-        head_(p.task.base->model().head(p.task.base->weights())),
         middle_(lower_half(p.task.base->model())),
         columns_(kept_columns(p).to(p.task.base->device())),
-        teacher_(teacher_embeddings(*p.task.base, p.samples.forget, p.task.cancelled)),
-        teacher_attention_(
-            teacher_attention(*p.task.base, p.samples.forget, middle_, p.task.cancelled)) {}
+        teacher_(p.task, p.samples.forget),
+        teacher_attention_(teacher_attention(p.task, p.samples.forget, middle_)) {}
 
   int64_t middle() const override { return middle_; }
 
@@ -45,7 +43,7 @@ class Lirf final : public Objective {
     const Part& f = step.forget;
     const at::Tensor attention =
         (token_attention(f.middle) - rows(teacher_attention_, f.positions)).square().mean();
-    const at::Tensor teacher = head_.scores(rows(teacher_, f.positions), f.targets);
+    const at::Tensor teacher = teacher_.scores(f.positions, f.targets);
     const at::Tensor kept =
         kAlpha * distillation_kl(f.scores.index_select(1, columns_),
                                  teacher.index_select(1, columns_), config_.temperature);
@@ -55,18 +53,15 @@ class Lirf final : public Objective {
 
  private:
   const ForgetConfig& config_;
-  Head head_;
   int64_t middle_;
-  at::Tensor columns_, teacher_, teacher_attention_;
+  at::Tensor columns_;
+  Teacher teacher_;
+  at::Tensor teacher_attention_;
 };
 
-class LirfMethod final : public WeightMethod {
- public:
+class LirfMethod final : public MethodOf<Lirf> {
   bool trains(const Model& model, const std::string& weight) const override {
     return model.block_of(weight) < lower_half(model);
-  }
-  std::unique_ptr<Objective> objective(const Preparation& preparation) const override {
-    return std::make_unique<Lirf>(preparation);
   }
 };
 

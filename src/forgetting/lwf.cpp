@@ -16,39 +16,28 @@ namespace {
 
 class Lwf final : public Objective {
  public:
-  explicit Lwf(const Preparation& p)
-      : config_(p.task.config), head_(p.task.base->model().head(p.task.base->weights())) {
-    if (config_.form == Form::kCorrected) {
-      teacher_ = teacher_embeddings(*p.task.base, p.samples.retain, p.task.cancelled);
-    }
+  explicit Lwf(const Preparation& p) : config_(p.task.config) {
+    if (config_.form == Form::kCorrected) teacher_.emplace(p.task, p.samples.retain);
   }
 
   at::Tensor loss(const TrainingStep& step) override {
     const Part& r = step.retain;
     at::Tensor loss = step.forget.cross_entropy() + config_.replay_weight * r.cross_entropy();
-    if (!teacher_.defined()) return loss;
-    const at::Tensor teacher = head_.scores(rows(teacher_, r.positions), r.targets);
+    if (!teacher_) return loss;
+    const at::Tensor teacher = teacher_->scores(r.positions, r.targets);
     return loss + config_.distillation_weight *
                       distillation_cross_entropy(r.scores, teacher, config_.temperature);
   }
 
  private:
   const ForgetConfig& config_;
-  Head head_;
-  at::Tensor teacher_;
-};
-
-class LwfMethod final : public WeightMethod {
- public:
-  std::unique_ptr<Objective> objective(const Preparation& preparation) const override {
-    return std::make_unique<Lwf>(preparation);
-  }
+  std::optional<Teacher> teacher_;
 };
 
 }  // namespace
 
 MethodEntry lwf() {
-  static const LwfMethod method;
+  static const MethodOf<Lwf> method;
   return {MethodKind::kLwf, "lwf", "wrong labels, the base's tempered outputs on retain samples",
           method, [](ForgetConfig& config, HeadKind head) {
             weight_defaults(config, head);

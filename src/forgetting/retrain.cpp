@@ -11,13 +11,15 @@ namespace lethe {
 namespace {
 
 class Replay final : public Objective {
+ public:
+  explicit Replay(const Preparation&) {}
+
   std::vector<Visit> visits(int64_t) const override { return {Visit::kRetain}; }
   bool relabels() const override { return false; }
   at::Tensor loss(const TrainingStep& step) override { return step.retain.cross_entropy(); }
 };
 
-class RetrainMethod final : public WeightMethod {
- public:
+class RetrainMethod final : public MethodOf<Replay> {
   bool trains(const Model&, const std::string&) const override { return true; }
 
   Weights start(const ForgetTask& task) const override {
@@ -32,17 +34,6 @@ class RetrainMethod final : public WeightMethod {
           keep && !ffn && !head ? task.base->weights().at(name) : tensor.to(task.base->device());
     }
     return weights;
-  }
-
-  std::unique_ptr<Objective> objective(const Preparation&) const override {
-    return std::make_unique<Replay>();
-  }
-};
-
-class FineTuneMethod final : public WeightMethod {
- public:
-  std::unique_ptr<Objective> objective(const Preparation&) const override {
-    return std::make_unique<Replay>();
   }
 };
 
@@ -60,7 +51,7 @@ MethodEntry retrain() {
 
 /// The same loss from the weights at hand: what forgetting comes of its own when nobody reminds.
 MethodEntry fine_tune() {
-  static const FineTuneMethod method;
+  static const MethodOf<Replay> method;
   return {MethodKind::kFineTune, "fine-tune", "further training on the retain samples", method,
           weight_defaults};
 }

@@ -50,17 +50,10 @@ class SalUn final : public Objective {
   std::vector<at::Tensor> masks_;
 };
 
-class SalUnMethod final : public WeightMethod {
- public:
-  std::unique_ptr<Objective> objective(const Preparation& preparation) const override {
-    return std::make_unique<SalUn>(preparation);
-  }
-};
-
 }  // namespace
 
 MethodEntry salun() {
-  static const SalUnMethod method;
+  static const MethodOf<SalUn> method;
   return {MethodKind::kSalUn, "salun",
           "wrong labels, only for the weights that matter most to them", method,
           [](ForgetConfig& config, HeadKind head) {

@@ -26,9 +26,8 @@ class Scrub final : public Objective {
  public:
   explicit Scrub(const Preparation& p)
       : config_(p.task.config),
-        head_(p.task.base->model().head(p.task.base->weights())),
-        teacher_forget_(teacher_embeddings(*p.task.base, p.samples.forget, p.task.cancelled)),
-        teacher_retain_(teacher_embeddings(*p.task.base, p.samples.retain, p.task.cancelled)),
+        teacher_forget_(p.task, p.samples.forget),
+        teacher_retain_(p.task, p.samples.retain),
         trained_(p.trained) {
     for (const auto& [name, leaf] : trained_) {
       averaged_.push_back(p.task.base->weights().at(name).clone());
@@ -49,10 +48,10 @@ class Scrub final : public Objective {
   at::Tensor loss(const TrainingStep& step) override {
     at::Tensor loss;
     if (!step.forget.empty()) {
-      loss = -distance_from_teacher(step.forget, teacher_forget_);
+      loss = -distance(step.forget, teacher_forget_);
     } else {
       loss = config_.replay_weight * step.retain.cross_entropy() +
-             config_.distillation_weight * distance_from_teacher(step.retain, teacher_retain_);
+             config_.distillation_weight * distance(step.retain, teacher_retain_);
     }
     if (config_.smoothing > 0) {
       for (size_t i = 0; i < trained_.size(); ++i) {
@@ -85,25 +84,19 @@ class Scrub final : public Objective {
   }
 
  private:
-  at::Tensor distance_from_teacher(const Part& part, const at::Tensor& teacher) const {
-    return distillation_kl(part.scores, head_.scores(rows(teacher, part.positions), part.targets),
+  at::Tensor distance(const Part& part, const Teacher& teacher) const {
+    return distillation_kl(part.scores, teacher.scores(part.positions, part.targets),
                            config_.temperature);
   }
 
   const ForgetConfig& config_;
-  Head head_;
-  at::Tensor teacher_forget_, teacher_retain_;
+  Teacher teacher_forget_, teacher_retain_;
   std::vector<std::pair<std::string, at::Tensor>> trained_;
   std::vector<at::Tensor> averaged_;  ///< theta_swa
   int64_t rounds_ = 0;
 };
 
-class ScrubMethod final : public WeightMethod {
- public:
-  std::unique_ptr<Objective> objective(const Preparation& preparation) const override {
-    return std::make_unique<Scrub>(preparation);
-  }
-};
+const MethodOf<Scrub> kScrub;
 
 void scrub_defaults(ForgetConfig& config, HeadKind head) {
   weight_defaults(config, head);
@@ -113,22 +106,16 @@ void scrub_defaults(ForgetConfig& config, HeadKind head) {
   config.temperature = 2;
 }
 
-const ScrubMethod& scrub_method() {
-  static const ScrubMethod method;
-  return method;
-}
-
 }  // namespace
 
 MethodEntry scrub() {
   return {MethodKind::kScrub, "scrub",
-          "away from the base on forget samples, with it on the others", scrub_method(),
-          scrub_defaults};
+          "away from the base on forget samples, with it on the others", kScrub, scrub_defaults};
 }
 
 MethodEntry scrub_s() {
-  return {MethodKind::kScrubS, "scrub-s", "scrub, held to an average of its own weights",
-          scrub_method(), [](ForgetConfig& config, HeadKind head) {
+  return {MethodKind::kScrubS, "scrub-s", "scrub, held to an average of its own weights", kScrub,
+          [](ForgetConfig& config, HeadKind head) {
             scrub_defaults(config, head);
             config.smoothing = is_cosine(head) ? 0.1 : 0.05;
             if (!is_cosine(head)) config.replay_weight = 10;

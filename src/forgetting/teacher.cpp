@@ -8,17 +8,19 @@
 namespace lethe {
 namespace {
 
+/// `compute` of the images [b, C, S, S] of all samples, one batch after the other.
 template <typename Compute>
-at::Tensor for_all(const BaseModel& base, const Dataset& dataset, const std::string& what,
-                   const std::function<bool()>& cancelled, const Compute& compute) {
-  return base.derived(str(what, " of ", dataset.content_digest()), [&] {
+at::Tensor for_all(const ForgetTask& task, const Dataset& set, const std::string& what,
+                   const Compute& compute) {
+  const BaseModel& base = *task.base;
+  return base.derived(str(what, " of ", set.content_digest()), [&] {
     constexpr int64_t kBatch = 250;
     const at::NoGradGuard no_grad;
     std::vector<at::Tensor> parts;
-    for (int64_t begin = 0; begin < dataset.size(); begin += kBatch) {
-      require(!cancelled || !cancelled(), Code::kCancelled,
+    for (int64_t begin = 0; begin < set.size(); begin += kBatch) {
+      require(!task.cancelled || !task.cancelled(), Code::kCancelled,
               "cancelled while the base model was asked about the samples");
-      const Batch batch = dataset.batch(begin, std::min(begin + kBatch, dataset.size()));
+      const Batch batch = set.batch(begin, std::min(begin + kBatch, set.size()));
       parts.push_back(compute(batch.images.to(base.device())));
     }
     return at::cat(parts);
@@ -27,11 +29,18 @@ at::Tensor for_all(const BaseModel& base, const Dataset& dataset, const std::str
 
 }  // namespace
 
-at::Tensor teacher_embeddings(const BaseModel& base, const Dataset& dataset,
-                              const std::function<bool()>& cancelled) {
-  return for_all(base, dataset, "embeddings", cancelled, [&](const at::Tensor& images) {
-    return base.model().embed(base.weights(), images);
-  });
+Teacher::Teacher(const ForgetTask& task, const Dataset& set)
+    : head_(task.base->model().head(task.base->weights())),
+      embeddings_(for_all(task, set, "embeddings", [&](const at::Tensor& images) {
+        return task.base->model().embed(task.base->weights(), images);
+      })) {}
+
+at::Tensor Teacher::embeddings(const std::vector<int64_t>& positions) const {
+  return rows(embeddings_, positions);
+}
+
+at::Tensor Teacher::scores(const std::vector<int64_t>& positions, const at::Tensor& labels) const {
+  return head_.scores(embeddings(positions), labels);
 }
 
 at::Tensor token_attention(const at::Tensor& tokens) {
@@ -40,14 +49,14 @@ at::Tensor token_attention(const at::Tensor& tokens) {
   return at::where(unit < 0.005, at::zeros_like(unit), unit);
 }
 
-at::Tensor teacher_attention(const BaseModel& base, const Dataset& dataset, int64_t depth,
-                             const std::function<bool()>& cancelled) {
-  const Transformer transformer = base.model().transformer(base.weights());
-  return for_all(base, dataset, str("attention after ", depth, " blocks"), cancelled,
-                 [&](const at::Tensor& images) {
-                   const at::Tensor tokens = base.model().tokens(base.weights(), images);
-                   return token_attention(run_blocks(tokens, transformer, 0, depth, {}));
-                 });
+at::Tensor teacher_attention(const ForgetTask& task, const Dataset& set, int64_t depth) {
+  const Model& model = task.base->model();
+  const Weights& weights = task.base->weights();
+  return for_all(
+      task, set, str("attention after ", depth, " blocks"), [&](const at::Tensor& images) {
+        return token_attention(
+            run_blocks(model.tokens(weights, images), model.transformer(weights), 0, depth, {}));
+      });
 }
 
 at::Tensor rows(const at::Tensor& table, const std::vector<int64_t>& positions) {

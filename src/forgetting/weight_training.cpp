@@ -215,8 +215,11 @@ void report(Progress& progress, const TrainingStep& step, const at::Tensor& loss
 
 }  // namespace
 
-at::Tensor Part::cross_entropy() const {
-  return empty() ? at::zeros({}) : at::cross_entropy_loss(scores, targets);
+const at::Tensor& Part::cross_entropy() const {
+  if (!cross_entropy_.defined()) {
+    cross_entropy_ = empty() ? at::zeros({}) : at::cross_entropy_loss(scores, targets);
+  }
+  return cross_entropy_;
 }
 
 bool WeightMethod::trains(const Model& model, const std::string& weight) const {

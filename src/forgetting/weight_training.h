@@ -28,8 +28,12 @@ struct Part {
 
   bool empty() const { return !scores.defined(); }
   int64_t size() const { return empty() ? 0 : scores.size(0); }
-  /// Mean cross entropy of `scores` with `targets`; a zero without samples.
-  at::Tensor cross_entropy() const;
+  /// Mean cross entropy of `scores` with `targets`, computed by the first call; a zero without
+  /// samples.
+  const at::Tensor& cross_entropy() const;
+
+ private:
+  mutable at::Tensor cross_entropy_;
 };
 
 /// One optimizer step.
@@ -99,6 +103,15 @@ class WeightMethod : public Method {
   virtual bool trains(const Model& model, const std::string& weight) const;
   /// What training starts from: the weights that earlier tasks left.
   virtual Weights start(const ForgetTask& task) const { return task.start; }
+};
+
+/// One whose run is an O made of its Preparation.
+template <typename O>
+class MethodOf : public WeightMethod {
+ public:
+  std::unique_ptr<Objective> objective(const Preparation& preparation) const override {
+    return std::make_unique<O>(preparation);
+  }
 };
 
 /// What all weight methods change of GS-LoRA++'s settings: no prototypes, AdamW at 1e-4.

@@ -42,7 +42,7 @@ struct Prepared {
   Part part(const Dataset& set, std::vector<int64_t> positions, const at::Tensor& scored = {},
             const at::Tensor& moved = {}) const {
     const Batch batch = set.batch(positions);
-    const at::Tensor embeddings = rows(teacher_embeddings(*task.base, set, {}), positions);
+    const at::Tensor embeddings = Teacher(task, set).embeddings(positions);
     Part p;
     p.labels = p.targets = batch.labels;
     p.embeddings = moved.defined() ? embeddings + moved : embeddings;
@@ -280,7 +280,7 @@ void lirf_loss(void**) {
     // Attention that differs lowers the loss by 300 times its mean square.
     step.forget.middle = step.forget.middle.flip({2}).contiguous();
     const at::Tensor base_attention =
-        rows(teacher_attention(*run.task.base, run.samples.forget, 1, {}), {0, 1});
+        rows(teacher_attention(run.task, run.samples.forget, 1), {0, 1});
     const double moved =
         value((token_attention(step.forget.middle) - base_attention).square().mean());
     assert_true(moved > 1e-4);
@@ -500,16 +500,16 @@ void retrain_begins_with_nothing(void**) {
   assert_true((kept.at(ffn) - task.start.at(ffn)).abs().max().item<double>() > 1e-2);
 }
 
+/// Equal samples are asked once, whichever task asks; only for others is the base computed again,
+/// and only then can a task be cancelled.
 void teacher_outputs_are_computed_once(void**) {
-  const auto base = trained_base(kTinyVit);
-  const Dataset set = patterns(3, 11);
-  const at::Tensor first = teacher_embeddings(*base, set, {});
-  const Dataset same = patterns(3, 11);
-  assert_true(teacher_embeddings(*base, same, {}).is_same(first));
-  const Dataset other = patterns(3, 12);
-  assert_false(teacher_embeddings(*base, other, {}).is_same(first));
-  expect_error(Code::kCancelled, "base model",
-               [&] { teacher_embeddings(*base, patterns(3, 13), [] { return true; }); });
+  ForgetTask task = task_of(settings(MethodKind::kDer), {1, 2});
+  const at::Tensor first = Teacher(task, patterns(3, 11)).embeddings({0, 5});
+  task.cancelled = [] { return true; };
+  assert_true(at::equal(Teacher(task, patterns(3, 11)).embeddings({0, 5}), first));
+  expect_error(Code::kCancelled, "base model", [&] { Teacher(task, patterns(3, 12)); });
+  const Batch batch = patterns(3, 11).batch({0, 5});
+  expect_near(first, task.base->model().embed(task.start, batch.images), 1e-5);
 }
 
 void a_method_that_does_not_exist(void**) {
