@@ -11,7 +11,7 @@ namespace {
 /// Calls `visit(embeddings [b, D], labels [b])` for consecutive batches, on the model's device.
 template <typename Visit>
 void for_each_embedded(const Model& model, const Weights& weights, const Dataset& dataset,
-                       const EvaluationOptions& options, const Visit& visit) {
+                       const EvaluationOptions& options, Visit&& visit) {
   const at::NoGradGuard no_grad;
   const at::Device device = weights.begin()->second.device();
   for (int64_t begin = 0; begin < dataset.size(); begin += options.batch) {
@@ -25,7 +25,7 @@ void for_each_embedded(const Model& model, const Weights& weights, const Dataset
 /// The same with `visit(scores [b, C], labels [b])`.
 template <typename Visit>
 void for_each_batch(const Model& model, const Weights& weights, const Dataset& dataset,
-                    const EvaluationOptions& options, const Visit& visit) {
+                    const EvaluationOptions& options, Visit&& visit) {
   const at::NoGradGuard no_grad;
   const Head head = model.head(weights);
   for_each_embedded(
@@ -34,6 +34,17 @@ void for_each_batch(const Model& model, const Weights& weights, const Dataset& d
         visit(options.margin ? head.scores(embeddings, labels) : head.scores(embeddings), labels);
       });
 }
+
+/// A visitor that keeps what it is given of every sample, on the CPU.
+struct Rows {
+  Rows(int64_t size, int64_t width) : rows(at::empty({size, width}, at::kFloat)) {}
+  void operator()(const at::Tensor& batch, const at::Tensor&) {
+    rows.narrow(0, filled, batch.size(0)).copy_(batch);
+    filled += batch.size(0);
+  }
+  at::Tensor rows;
+  int64_t filled = 0;
+};
 
 }  // namespace
 
@@ -71,26 +82,16 @@ ClassAccuracy class_accuracy(const Model& model, const Weights& weights, const D
 
 at::Tensor dataset_scores(const Model& model, const Weights& weights, const Dataset& dataset,
                           const EvaluationOptions& options) {
-  at::Tensor all = at::empty({dataset.size(), model.spec().classes}, at::kFloat);
-  int64_t begin = 0;
-  for_each_batch(model, weights, dataset, options,
-                 [&](const at::Tensor& scores, const at::Tensor&) {
-                   all.narrow(0, begin, scores.size(0)).copy_(scores);
-                   begin += scores.size(0);
-                 });
-  return all;
+  Rows all(dataset.size(), model.spec().classes);
+  for_each_batch(model, weights, dataset, options, all);
+  return all.rows;
 }
 
 at::Tensor dataset_embeddings(const Model& model, const Weights& weights, const Dataset& dataset,
                               const EvaluationOptions& options) {
-  at::Tensor all = at::empty({dataset.size(), model.spec().dim}, at::kFloat);
-  int64_t begin = 0;
-  for_each_embedded(model, weights, dataset, options,
-                    [&](const at::Tensor& embeddings, const at::Tensor&) {
-                      all.narrow(0, begin, embeddings.size(0)).copy_(embeddings);
-                      begin += embeddings.size(0);
-                    });
-  return all;
+  Rows all(dataset.size(), model.spec().dim);
+  for_each_embedded(model, weights, dataset, options, all);
+  return all.rows;
 }
 
 double h_mean(double acc_r, double acc_f_before, double acc_f) {

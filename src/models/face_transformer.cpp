@@ -127,11 +127,7 @@ Head FaceTransformer::head(const Weights& weights) const {
 }
 
 int64_t FaceTransformer::block_of(const std::string& weight) const {
-  const std::string layers = "transformer.layers.";
-  if (weight.starts_with("loss.")) return spec().depth + 1;
-  if (weight.starts_with("mlp_head.")) return spec().depth;
-  if (!weight.starts_with(layers)) return -1;
-  return std::stoll(weight.substr(layers.size()));
+  return block_by_prefix(weight, "transformer.layers.", "mlp_head.", "loss.");
 }
 
 std::vector<AdapterSite> FaceTransformer::adapter_sites() const {

@@ -29,6 +29,14 @@ at::Tensor Model::embed(const Weights& weights, const at::Tensor& images,
   return encode(tokens(weights, images), transformer(weights), options);
 }
 
+int64_t Model::block_by_prefix(const std::string& weight, const std::string& blocks,
+                               const std::string& norm, const std::string& head) const {
+  if (weight.starts_with(head)) return spec_.depth + 1;
+  if (weight.starts_with(norm)) return spec_.depth;
+  if (!weight.starts_with(blocks)) return -1;
+  return std::stoll(weight.substr(blocks.size()));
+}
+
 void Model::check_weights(const Weights& weights) const {
   for (const TensorSpec& expected : tensors()) {
     const auto found = weights.find(expected.name);

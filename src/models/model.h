@@ -88,6 +88,12 @@ class Model {
   /// Images must be float32 [B, C, S, S]; throws kInvalidArgument naming both shapes.
   void check_images(at::IntArrayRef shape) const;
 
+ protected:
+  /// block_of() by what the names of the blocks (a number follows), of the norm after them and of the
+  /// head begin with.
+  int64_t block_by_prefix(const std::string& weight, const std::string& blocks,
+                          const std::string& norm, const std::string& head) const;
+
  private:
   ModelSpec spec_;
 };

@@ -133,11 +133,7 @@ Weights VisionTransformer::rename_to(Naming naming, Weights weights) const {
 }
 
 int64_t VisionTransformer::block_of(const std::string& weight) const {
-  const std::string layers = "encoder.layers.encoder_layer_";
-  if (weight.starts_with("head")) return spec().depth + 1;
-  if (weight.starts_with("encoder.ln.")) return spec().depth;
-  if (!weight.starts_with(layers)) return -1;
-  return std::stoll(weight.substr(layers.size()));
+  return block_by_prefix(weight, "encoder.layers.encoder_layer_", "encoder.ln.", "head");
 }
 
 std::vector<AdapterSite> VisionTransformer::adapter_sites() const {
