@@ -1,8 +1,5 @@
 #!/usr/bin/env python3
-"""The operator's tool, as operators and scripts use it. Usage: test_cli.py LETHE
-
-Prints cmocka's result lines, so that every case counts.
-"""
+"""The operator's tool, as operators and scripts use it. Usage: test_cli.py LETHE"""
 import json
 import os
 import pathlib
@@ -11,7 +8,9 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from cases import case, run_cases, work  # noqa: E402
 
 LETHE = os.path.abspath(sys.argv[1])
 SPEC = {"arch": "vit", "classes": 4, "image_size": 8, "channels": 1, "patch_size": 4, "dim": 16,
@@ -21,12 +20,6 @@ QUICK = ["--set", "max_steps=60", "--set", "data_ratio=1", "--set", "learning_ra
          "--set", "gate_max_acc_f=30", "--set", "gate_max_acc_r_drop=60"]
 METHODS = ["gs-lora", "gs-lora++", "l2", "ewc", "mas", "lwf", "der", "der++", "fdr", "scrub", "scrub-s",
            "lirf", "retrain", "fine-tune", "gradient-ascent", "salun"]
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 def run(*arguments, code=0, env=None):
@@ -294,21 +287,4 @@ def an_interrupt_cancels_or_keeps():
     assert job["state"] == "queued" and job["step"] > 0, job
 
 
-work = pathlib.Path(tempfile.mkdtemp(prefix="lethe-cli-"))
-failed = []
-try:
-    prepare()
-    for function in CASES:
-        print(f"[ RUN      ] {function.__name__}", flush=True)
-        try:
-            function()
-            print(f"[       OK ] {function.__name__}")
-        except Exception as problem:  # a case may fail in any way; the others still run
-            failed.append(function.__name__)
-            print(f"{type(problem).__name__}: {problem}\n[  FAILED  ] {function.__name__}")
-finally:
-    subprocess.run(["rm", "-rf", work], check=False)
-print(f"[  PASSED  ] {len(CASES) - len(failed)} test(s).")
-if failed:
-    print(f"[  FAILED  ] {len(failed)} test(s), listed below:")
-sys.exit(bool(failed))
+run_cases(prepare)

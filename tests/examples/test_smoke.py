@@ -1,27 +1,21 @@
 #!/usr/bin/env python3
 """A small experiment from start to end. Usage: test_smoke.py LETHE_EXPERIMENTS smoke.json
 
-Prints cmocka's result lines, so that every case counts. Without Fashion-MNIST it is skipped.
+Without Fashion-MNIST it is skipped.
 """
 import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from cases import case, run_cases, work  # noqa: E402
 
 TOOL, SMOKE = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 PROTOCOL = json.loads(SMOKE.read_text())
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
-
 
 def run(*arguments, code=0):
     done = subprocess.run([TOOL, *map(str, arguments)], capture_output=True, text=True, cwd=work,
@@ -153,20 +147,4 @@ def results_of_another_protocol_are_not_mixed():
 if not (pathlib.Path(PROTOCOL["data"]["root"]) / PROTOCOL["data"]["train"][0]).exists():
     print("Fashion-MNIST is not installed (Debian: dataset-fashion-mnist)")
     sys.exit(77)
-work = pathlib.Path(tempfile.mkdtemp(prefix="lethe-experiments-"))
-failed = []
-try:
-    for function in CASES:
-        print(f"[ RUN      ] {function.__name__}", flush=True)
-        try:
-            function()
-            print(f"[       OK ] {function.__name__}", flush=True)
-        except Exception as problem:  # a case may fail in any way; the others still run
-            failed.append(function.__name__)
-            print(f"{type(problem).__name__}: {problem}\n[  FAILED  ] {function.__name__}")
-finally:
-    shutil.rmtree(work, ignore_errors=True)
-print(f"[  PASSED  ] {len(CASES) - len(failed)} test(s).")
-if failed:
-    print(f"[  FAILED  ] {len(failed)} test(s), listed below:")
-sys.exit(bool(failed))
+run_cases()
