@@ -110,4 +110,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as problem:
+        sys.exit(f"orl.py: {problem.filename}: {problem.strerror}; make room or name another folder")

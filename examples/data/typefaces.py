@@ -43,7 +43,7 @@ SETS = {"train": "train", "test": "t10k"}  # side in the table: prefix of its fi
 
 
 def read_table(path, limit):
-    """[(side, packages, typeface, [font file])]; of each side only the first `limit` (0: all)."""
+    """[(side, packages, typeface, [font file])]; of each side only the first `limit` (None: all)."""
     rows, taken = [], {"train": 0, "test": 0}
     with open(path, encoding="utf-8") as file:
         for line in file:
@@ -51,7 +51,7 @@ def read_table(path, limit):
                 continue
             side, packages, typeface, folder, names = line.rstrip("\n").split("\t")
             taken[side] += 1
-            if limit == 0 or taken[side] <= limit:
+            if limit is None or taken[side] <= limit:
                 rows.append((side, packages, typeface,
                              [os.path.join(FONTS, folder, name) for name in names.split(" | ")]))
     return rows
@@ -187,11 +187,11 @@ def main():
     parser.add_argument("out", nargs="?", metavar="FOLDER",
                         default=os.path.join(HERE, "..", "..", ".data", "typefaces-100"),
                         help="where to write (default: .data/typefaces-100 of the repository)")
-    parser.add_argument("--limit-fonts", type=int, default=0, metavar="N",
+    parser.add_argument("--limit-fonts", type=int, metavar="N",
                         help="only the first N typefaces of each side, for a quick look; then a "
                         "class may lack pictures")
     arguments = parser.parse_args()
-    if arguments.limit_fonts < 0:
+    if arguments.limit_fonts is not None and arguments.limit_fonts < 1:
         parser.error(f"--limit-fonts is {arguments.limit_fonts}; give 1 or more")
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of harmless padding in a font
     rows = read_table(TABLE, arguments.limit_fonts)
@@ -199,6 +199,7 @@ def main():
     recipe, out = recipe_of(rows), os.path.normpath(arguments.out)
     if is_done(out, recipe):
         return
+    os.makedirs(out, exist_ok=True)
     samples = {side: [] for side in SETS}
     for number, (side, _, typeface, paths) in enumerate(rows, 1):
         progress(f"{number}/{len(rows)} {typeface}", number == len(rows))
@@ -206,12 +207,11 @@ def main():
             samples[side] += draw_font(path)
     files = idx_files(samples)
     about = description(rows, samples, files, recipe)
-    for one in about["classes"] if arguments.limit_fonts == 0 else []:
+    for one in about["classes"] if arguments.limit_fonts is None else []:
         if one["train"] < MIN_TRAIN or one["test"] < MIN_TEST:
             sys.exit(f"typefaces.py: {one['character']} has {one['train']} train and {one['test']} "
                      f"test pictures, {MIN_TRAIN} and {MIN_TEST} are needed; add typefaces to the "
                      "table")
-    os.makedirs(out, exist_ok=True)
     for name in sorted(files):
         write(os.path.join(out, name), files[name])
     text = json.dumps(about, ensure_ascii=False, indent=1) + "\n"
@@ -221,4 +221,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as problem:
+        sys.exit(f"typefaces.py: {problem.filename}: {problem.strerror}; make room or name another folder")

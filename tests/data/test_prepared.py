@@ -1,7 +1,5 @@
 #!/usr/bin/env python3
 """The experiments' data as examples/data makes it. Usage: test_prepared.py FOLDER_OF_THE_SCRIPTS
-
-Prints cmocka's result lines, so that every case counts.
 """
 import gzip
 import hashlib
@@ -10,17 +8,12 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from cases import case, run_cases, work  # noqa: E402
 
 SCRIPTS = pathlib.Path(sys.argv[1]).resolve()
 TABLE = SCRIPTS / "typefaces.tsv"
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
-
 
 def draw(folder, *options, scripts=SCRIPTS, code=0):
     done = subprocess.run([scripts / "typefaces.py", *options, folder], capture_output=True,
@@ -108,6 +101,17 @@ def a_missing_font_names_the_package_to_install():
 
 
 @case
+def bad_words_get_one_sentence():
+    assert "--limit-fonts is 0" in draw(work / "none", "--limit-fonts", "0", code=2)
+    (work / "a-file").write_text("in the way")
+    for script in ("typefaces.py", "orl.py"):
+        done = subprocess.run([SCRIPTS / script, work / "a-file" / "folder"], capture_output=True,
+                              text=True, timeout=100, check=False)
+        assert done.returncode == 1, done
+        assert "Traceback" not in done.stderr and "another folder" in done.stderr, done.stderr
+
+
+@case
 def photos_get_their_line_feeds_back():
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(SCRIPTS))
@@ -124,20 +128,4 @@ def photos_get_their_line_feeds_back():
     assert orl.line_feeds(spoilt) == kept
 
 
-work = pathlib.Path(tempfile.mkdtemp(prefix="lethe-prepared-"))
-failed = []
-try:
-    for function in CASES:
-        print(f"[ RUN      ] {function.__name__}", flush=True)
-        try:
-            function()
-            print(f"[       OK ] {function.__name__}")
-        except Exception as problem:  # a case may fail in any way; the others still run
-            failed.append(function.__name__)
-            print(f"{type(problem).__name__}: {problem}\n[  FAILED  ] {function.__name__}")
-finally:
-    shutil.rmtree(work, ignore_errors=True)
-print(f"[  PASSED  ] {len(CASES) - len(failed)} test(s).")
-if failed:
-    print(f"[  FAILED  ] {len(failed)} test(s), listed below:")
-sys.exit(bool(failed))
+run_cases()
