@@ -8,12 +8,15 @@
 #include "evaluation/membership.h"
 #include "evaluation/probe.h"
 #include "evaluation/verification.h"
+#include "forgetting/method.h"
 #include "forgetting/relearning.h"
+#include "storage/digest.h"
 #include "support/error.h"
 
 namespace lethe {
 namespace {
 
+constexpr int64_t kReferences = 2;   ///< retrained networks: the fewest that LiRA can work with
 constexpr int64_t kMembers = 1000;   ///< of an attack, on each side
 constexpr int64_t kProbed = 5000;    ///< samples that a probe is trained on
 constexpr int64_t kVerified = 4000;  ///< embeddings that are compared in pairs
@@ -57,20 +60,79 @@ void put_attack(Metrics& metrics, const std::string& name, const AttackResult& a
   put(metrics, "mia_" + name + "_tpr" + suffix, attack.tpr, 100);
 }
 
+void put_gap(Metrics& metrics, const std::string& name, const AucGap& gap,
+             const AttackResult& yardstick) {
+  put(metrics, "mia_" + name + "_auc_retrain", yardstick.auc);
+  put(metrics, "mia_" + name + "_gap", gap.distance);
+}
+
+/// The samples of the attacks.
+struct Attacked {
+  explicit Attacked(const Audited& a)
+      : members(a.some(a.plan.forget, kMembers)),
+        others(a.some(a.held_out().keep_classes(a.plan.classes), kMembers)) {}
+  Dataset members, others;
+};
+
+/// Scores of members and others, one below the other, by network `number` of those that were never
+/// shown the forgotten classes. Tasks that only differ by their method share it.
+at::Tensor reference_scores(const Audited& a, const Attacked& attacked,
+                            const std::shared_ptr<const BaseModel>& shared, int64_t number) {
+  const BaseModel& base = *shared;
+  const ForgetConfig& asked = a.request.config;
+  ForgetConfig config = ForgetConfig::defaults_for(MethodKind::kRetrain, base.model().spec().head);
+  config.data_ratio = asked.data_ratio;
+  config.few_shot = asked.few_shot;
+  config.max_steps = asked.max_steps;
+  config.seed = asked.seed + 1 + number;
+  const std::string name =
+      str("retrained scores ", hex(sha256(config.to_json().dump())), a.plan.retain.content_digest(),
+          attacked.members.content_digest(), attacked.others.content_digest());
+  const auto go_on = [&](const Progress&) { return !a.cancelled || !a.cancelled(); };
+  return base.derived(name, [&] {
+    const ForgetTask task{shared,        base.weights(), 0,      a.plan.classes,
+                          a.plan.forget, a.plan.retain,  config, a.cancelled};
+    const ForgetResult result = method_of(MethodKind::kRetrain).run(task, go_on, {});
+    Weights weights = base.weights();
+    for (const auto& [weight, delta] : result.delta) {
+      weights.at(weight) = weights.at(weight) + delta.to(base.device());
+    }
+    return at::cat({dataset_scores(base.model(), weights, attacked.members, a.options()),
+                    dataset_scores(base.model(), weights, attacked.others, a.options())});
+  });
+}
+
 void audit_membership(Metrics& metrics, const Audited& a, const Snapshot& state,
                       const std::string& suffix) {
-  const Dataset members = a.some(a.plan.forget, kMembers);
-  const Dataset others = a.some(a.held_out().keep_classes(a.plan.classes), kMembers);
+  const Attacked attacked(a);
   const auto scored = [&](const Dataset& set) {
     return ScoredSamples{dataset_scores(state.base->model(), state.weights, set, a.options()),
                          labels_of(set)};
   };
-  const Membership result = membership(scored(members), scored(others));
+  ScoredSamples members = scored(attacked.members), others = scored(attacked.others);
+  std::optional<Membership> yardstick;
+  if (a.request.config.audits & kAuditRetrain) {
+    const int64_t count = attacked.members.size();
+    for (int64_t i = 0; i < kReferences; ++i) {
+      const at::Tensor scores = reference_scores(a, attacked, state.base, i);
+      members.references.push_back(scores.slice(0, 0, count));
+      others.references.push_back(scores.slice(0, count));
+    }
+    yardstick = membership({members.references.front(), members.labels},
+                           {others.references.front(), others.labels});
+  }
+  const Membership result = membership(members, others);
   metrics["mia_members"] = static_cast<double>(result.members);
   metrics["mia_non_members"] = static_cast<double>(result.non_members);
   put_attack(metrics, "loss", result.loss, suffix);
   put_attack(metrics, "entropy", result.entropy, suffix);
   put_attack(metrics, "modified_entropy", result.modified_entropy, suffix);
+  put_attack(metrics, "lira", result.lira, suffix);
+  if (!yardstick || !suffix.empty()) return;
+  const MembershipGap gap = membership_gap(result, *yardstick);
+  put_gap(metrics, "loss", gap.loss, yardstick->loss);
+  put_gap(metrics, "entropy", gap.entropy, yardstick->entropy);
+  put_gap(metrics, "modified_entropy", gap.modified_entropy, yardstick->modified_entropy);
 }
 
 void audit_verification(Metrics& metrics, const Audited& a, const Snapshot& state,
@@ -139,7 +201,7 @@ Metrics audit(const ForgetRequest& request, const ForgetPlan& plan, const Snapsh
     audit_state(metrics, audited, after, "");
   };
   const int32_t audits = request.config.audits;
-  if (audits & kAuditMembership) both(audit_membership);
+  if (audits & (kAuditMembership | kAuditRetrain)) both(audit_membership);
   if (audits & kAuditVerification) both(audit_verification);
   if (audits & kAuditProbe) both(audit_probe);
   if (audits & kAuditRelearning) audit_relearning(metrics, audited, base, after);

@@ -10,20 +10,20 @@
 namespace lethe {
 
 /// The audits that the settings ask for, of the state `after` the task; "_before" in a name: of the
-/// base. Those that need held-out samples are absent without a validation set. AUCs from 0 to 1,
-/// all else in percent unless it counts something.
-///
-///   mia_ATTACK_auc, _advantage, _tpr   ATTACK: loss, entropy, modified_entropy; members: up to
-///   1000
-///                                      training samples to be forgotten, non-members: up to 1000
-///                                      held-out ones of the same classes
-///   mia_members, mia_non_members       how many
-///   verification_auc_r, _tar_r, _eer_r retained identities among themselves, TAR at FAR 1 %
-///   verification_auc_f, _tar_f, _eer_f forgotten identities of this task, by their own threshold
-///   verification_tar_f_at_r            these at the threshold that the retained ones set
-///   probe_f, probe_r                   a linear probe on frozen embeddings: forgotten, retained
-///   classes relearning_steps, relearning_reached   until half of the base's accuracy is back from
-///   4 shots
+/// base. All need held-out samples and are absent without a validation set. AUCs from 0 to 1, all
+/// else in percent unless it counts something.
+// clang-format off
+///   mia_ATTACK_auc, _advantage, _tpr    ATTACK: loss, entropy, modified_entropy; up to 1000 training
+///                                       samples to be forgotten against up to 1000 held-out ones
+///   mia_members, mia_non_members        how many there were
+///   mia_lira_auc, _advantage, _tpr      LiRA, with two networks retrained without the forgotten ones
+///   mia_ATTACK_auc_retrain, _gap        the first such network's AUC; the distance from it
+///   verification_auc_r, _tar_r, _eer_r  retained identities among themselves, TAR at FAR 1 %
+///   verification_auc_f, _tar_f, _eer_f  this task's forgotten ones, by a threshold of their own
+///   verification_tar_f_at_r             these at the threshold that the retained ones set
+///   probe_f, probe_r                    a linear probe on the embeddings: forgotten, retained classes
+///   relearning_steps, _reached          until half of the base's accuracy is back from 4 shots
+// clang-format on
 /// Throws kCancelled.
 Metrics audit(const ForgetRequest& request, const ForgetPlan& plan, const Snapshot& base,
               const Snapshot& after, const std::function<bool()>& cancelled);

@@ -230,7 +230,8 @@ const std::vector<Field<ForgetConfig>>& forget_fields() {
                  "after training, the sparsest adapter that still meets the gate is looked for")),
       later(integer("audits", &C::audits, between(0, kAuditAll),
                     "sum of what is measured besides accuracy: 1 membership inference, "
-                    "2 verification, 4 linear probe, 8 relearning")),
+                    "2 verification, 4 linear probe, 8 relearning, 16 the first beside networks "
+                    "retrained without the forgotten samples")),
       later(number("penalty_weight", &C::penalty_weight, between(0, 1e9),
                    "lambda of the penalty on weights that move: l2, ewc, mas")),
       later(number("distillation_weight", &C::distillation_weight, between(0, 1e9),

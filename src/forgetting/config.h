@@ -52,7 +52,8 @@ enum Audit : int32_t {
   kAuditVerification = 2,
   kAuditProbe = 4,
   kAuditRelearning = 8,
-  kAuditAll = 15
+  kAuditRetrain = 16,
+  kAuditAll = 31
 };
 
 /// Field by field what lethe_forget_config documents. Defaults here are those of GS-LoRA++ with a

@@ -125,11 +125,16 @@ void audits_are_measured_when_asked(void**) {
                                          "probe_r",
                                          "probe_f_before",
                                          "relearning_steps",
-                                         "relearning_reached"};
+                                         "relearning_reached",
+                                         "mia_lira_auc",
+                                         "mia_loss_auc_retrain",
+                                         "mia_loss_gap"};
   const Metrics all = metrics_of(kAuditAll, true);
   for (const std::string& name : figures) {
     if (!all.contains(name)) fail_msg("no %s", name.c_str());
   }
+  expect_close(all.at("mia_loss_gap"),
+               std::abs(all.at("mia_loss_auc") - all.at("mia_loss_auc_retrain")), 1e-12);
   assert_true(all.at("probe_f_before") >= 50);  // the base's embeddings know the class
   for (const auto& metrics : {metrics_of(0, true), metrics_of(kAuditAll, false)}) {
     for (const std::string& name : figures) assert_false(metrics.contains(name));

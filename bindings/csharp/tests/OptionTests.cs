@@ -82,7 +82,7 @@ namespace Lethe.Tests
             }
             config.Audits = Audits.None;
             Assert.Contains(config.ToJson(), "\"audits\":0");
-            config.Audits = (Audits)16;
+            config.Audits = (Audits)32;
             Assert.Contains(config.Validate(), "\"field\":\"audits\"");
         }
 

@@ -528,7 +528,7 @@ enum {
   LETHE_MAS = 5,   /**< held by how much weights move the outputs (Aljundi et al. 2018) */
   LETHE_LWF = 6,   /**< learning without forgetting (Li & Hoiem 2016) */
   LETHE_DER = 7,   /**< dark experience replay (Buzzega et al. 2020) */
-  LETHE_DER_PP = 8, /**< with the labels of more retain samples */
+  LETHE_DER_PP = 8, /**< DER, and the labels of more retain samples */
   LETHE_FDR = 9,   /**< function distance regularisation (Benjamin et al. 2019) */
   LETHE_SCRUB = 10, /**< away from the base and with it, in turns (Kurmanji et al. 2023) */
   LETHE_SCRUB_S = 11, /**< SCRUB, held to an average of its weights */
@@ -567,7 +567,9 @@ enum {
   LETHE_AUDIT_MEMBERSHIP = 1,   /**< can the forgotten samples be told from samples never seen? */
   LETHE_AUDIT_VERIFICATION = 2, /**< are pairs of images still matched by their embeddings? */
   LETHE_AUDIT_PROBE = 4,        /**< is the class still in the frozen embeddings? */
-  LETHE_AUDIT_RELEARNING = 8    /**< how soon does it return? */
+  LETHE_AUDIT_RELEARNING = 8,   /**< how soon does it return? */
+  LETHE_AUDIT_RETRAIN = 16      /**< the first question beside two networks that are trained for it
+                                     from the retain samples alone: as long as two tasks of Retrain */
 };
 
 typedef int32_t lethe_head;
@@ -1207,6 +1209,8 @@ LETHE_API const char* lethe_report_metric_name(const lethe_report* report, int32
  *  and since 1.2 what the settings' audits ask for, held-out samples given:
  *    mia_loss_auc, mia_entropy_auc, mia_modified_entropy_auc   0 to 1, best what Retrain has, about 0.5;
  *                                  ..._advantage |2 auc - 1|, ..._tpr percent found at 1 % false alarms
+ *    mia_lira_auc, mia_..._auc_retrain, mia_..._gap   with LETHE_AUDIT_RETRAIN: LiRA by these networks,
+ *                                  what they have themselves, and the distance from it
  *    verification_auc_r, _tar_r, _eer_r, and _f; verification_tar_f_at_r   see src/engine/audit.h
  *    probe_f, probe_r              percent that a linear probe on the embeddings gets right
  *    relearning_steps, relearning_reached   until half of the base's accuracy is back

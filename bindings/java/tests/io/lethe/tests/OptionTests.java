@@ -82,7 +82,7 @@ final class OptionTests {
     }
     equal(config, ForgetConfig.fromJson(Method.GS_LORA_PP, Head.LINEAR, json));
     check(config.toBuilder().audits(0).build().toJson().contains("\"audits\":0"), "no audits");
-    Findings findings = config.toBuilder().audits(16).build().validate();
+    Findings findings = config.toBuilder().audits(32).build().validate();
     check(findings.json().contains("\"field\":\"audits\""), findings.json());
   }
 
