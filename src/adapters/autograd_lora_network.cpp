@@ -45,8 +45,7 @@ at::Tensor AutogradLoraNetwork::forward(const at::Tensor& prefix) {
     const at::Tensor b = lora_.b(i).detach().requires_grad_(true);
     at::Tensor& w = weights.at(site.weight);
     const at::Tensor rows = w.narrow(0, site.row, site.out);
-    w = at::slice_scatter(w, at::addmm(rows, b, a, 1, lora_.scale()), 0, site.row,
-                          site.row + site.out);
+    w = site.replace_rows(w, at::addmm(rows, b, a, 1, lora_.scale()));
     leaves_.insert(leaves_.end(), {a, b});
   }
   const Transformer transformer = model_.transformer(weights);

@@ -66,7 +66,7 @@ Weights LoraParameters::merged_into(Weights weights) const {
     const AdapterSite& site = sites_[i];
     at::Tensor& w = weights.at(site.weight);
     const at::Tensor rows = at::addmm(site.rows(weights), b(i), a(i), /*beta=*/1, /*alpha=*/scale_);
-    w = site.out == w.size(0) ? rows : at::slice_scatter(w, rows, 0, site.row, site.row + site.out);
+    w = site.replace_rows(w, rows);
   }
   return weights;
 }

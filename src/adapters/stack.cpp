@@ -122,8 +122,7 @@ Weights merge(const BaseModel& base, const Stack& stack) {
     const at::Tensor rows = at::addmm(w.narrow(0, site.row, site.out), b.to(w.device()),
                                       a->second.to(w.device()), /*beta=*/1,
                                       /*alpha=*/entry.scale * entry.adapter->scaling());
-    // The base's memory is never written: rows of a tensor go to a copy of it.
-    w = site.out == w.size(0) ? rows : at::slice_scatter(w, rows, 0, site.row, site.row + site.out);
+    w = site.replace_rows(w, rows);
   };
   const auto sum_up = [&](const std::string& name, at::Tensor& w) {
     const auto sites = sites_of.find(name);

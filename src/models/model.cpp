@@ -10,6 +10,10 @@ at::Tensor AdapterSite::rows(const Weights& weights) const {
   return weights.at(weight).narrow(0, row, out);
 }
 
+at::Tensor AdapterSite::replace_rows(const at::Tensor& w, const at::Tensor& rows) const {
+  return out == w.size(0) ? rows : at::slice_scatter(w, rows, 0, row, row + out);
+}
+
 std::vector<AdapterSite> qkv_sites(const std::string& name, const std::string& weight,
                                    int64_t block, int64_t dim, int64_t inner) {
   return {{name + ".q", "q", block, dim, inner, weight, 0},

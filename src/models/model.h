@@ -34,6 +34,8 @@ struct AdapterSite {
 
   /// Its rows [out, in] of the tensor, a view.
   at::Tensor rows(const Weights& weights) const;
+  /// The tensor `w` with these rows instead of its own; memory of `w` is never written.
+  at::Tensor replace_rows(const at::Tensor& w, const at::Tensor& rows) const;
 };
 
 /// q, k and v of the qkv weight `weight` [3 inner, dim] of block `block`, named `name` + ".q" and
