@@ -30,7 +30,7 @@ BaseModel::BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::D
 
 at::Tensor BaseModel::derived(const std::string& name,
                               const std::function<at::Tensor()>& compute) const {
-  constexpr size_t kKept = 16;
+  constexpr size_t kKeptBytes = 64 << 20;  // the rows of a protocol's tasks, of small models
   {
     const std::lock_guard lock(derived_mutex_);
     for (const auto& [known, tensor] : derived_) {
@@ -40,7 +40,11 @@ at::Tensor BaseModel::derived(const std::string& name,
   at::Tensor tensor = compute();  // unlocked: two threads may both compute the same
   const std::lock_guard lock(derived_mutex_);
   derived_.emplace_back(name, tensor);
-  if (derived_.size() > kKept) derived_.pop_front();
+  derived_bytes_ += tensor.nbytes();
+  while (derived_bytes_ > kKeptBytes && derived_.size() > 1) {
+    derived_bytes_ -= derived_.front().second.nbytes();
+    derived_.pop_front();
+  }
   return tensor;
 }
 

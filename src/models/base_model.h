@@ -40,8 +40,8 @@ class BaseModel {
   /// SHA-256 over names, dtypes and shapes alone: tells "other weights" from "another model".
   const Digest& names_digest() const { return names_digest_; }
 
-  /// What `compute` makes of this base, under a name that says all else it depends on. The last few
-  /// results are kept, for every task of every model on this base. Thread-safe.
+  /// What `compute` makes of this base, under a name that says all else it depends on. The last 64
+  /// MiB of results are kept, for every task of every model on this base. Thread-safe.
   at::Tensor derived(const std::string& name, const std::function<at::Tensor()>& compute) const;
 
  private:
@@ -52,6 +52,7 @@ class BaseModel {
   Digest fingerprint_, names_digest_;
   mutable std::mutex derived_mutex_;
   mutable std::deque<std::pair<std::string, at::Tensor>> derived_;  ///< oldest first
+  mutable size_t derived_bytes_ = 0;
 };
 
 /// "cpu", "cuda" or "cuda:N". Loads the CUDA part when asked for; throws kInvalidArgument for other

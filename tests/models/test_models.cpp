@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "models/base_model.h"
 #include "models/face_transformer.h"
 #include "models/tiny_models.h"
 
@@ -431,6 +432,33 @@ void a_zero_embedding_has_finite_scores(void**) {
   }
 }
 
+/// Computed once for a name; oldest results go when all together exceed 64 MiB, and the newest
+/// stays however large it is.
+void what_is_derived_of_a_base_is_kept_within_bounds(void**) {
+  const auto model = model_of(kTinyVit);
+  const BaseModel base(model, model->random_weights(RandomStream(1, "base")), at::kCPU);
+  int64_t computed = 0;
+  const auto derive = [&](const std::string& name, int64_t mebibytes) {
+    return base.derived(name, [&] {
+      ++computed;
+      return at::zeros({mebibytes << 20}, at::kByte);
+    });
+  };
+  const at::Tensor first = derive("a", 30);
+  assert_true(derive("a", 30).is_same(first));
+  derive("b", 34);
+  derive("a", 30);
+  assert_int_equal(computed, 2);
+  derive("c", 1);  // 65 in all: "a" goes
+  derive("b", 34);
+  assert_int_equal(computed, 3);
+  derive("a", 30);
+  assert_int_equal(computed, 4);
+  derive("d", 100);
+  derive("d", 100);
+  assert_int_equal(computed, 5);
+}
+
 }  // namespace
 }  // namespace lethe::testing
 
@@ -440,6 +468,7 @@ int main() {
   const lethe::ThreadBudget one(1);  // with tiny tensors more threads only wait for each other
   const CMUnitTest tests[] = {
       cmocka_unit_test(check_1_parameter_counts),
+      cmocka_unit_test(what_is_derived_of_a_base_is_kept_within_bounds),
       cmocka_unit_test(overlapping_patches_change_one_tensor),
       cmocka_unit_test(overlapping_patches_are_part_of_their_spec_alone),
       cmocka_unit_test(trap_sites_come_from_the_model_at_any_depth),
