@@ -30,11 +30,16 @@ std::string own_folder() {
   return path.substr(0, path.rfind('/') + 1);
 }
 
-CudaStatus load() {
+struct Plugin {
   CudaStatus status;
+  void* library = nullptr;  ///< never unloaded: LibTorch keeps pointers into it
+};
+
+Plugin load() {
+  Plugin plugin;
+  auto& [status, library] = plugin;
   const TorchWarnings silent;
-  // Never unloaded: LibTorch keeps pointers into it.
-  void* library = dlopen((own_folder() + kLibrary).c_str(), RTLD_NOW | RTLD_LOCAL);
+  library = dlopen((own_folder() + kLibrary).c_str(), RTLD_NOW | RTLD_LOCAL);
   std::string reason = library ? "" : loader_error();
   if (!library) {
     library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
@@ -43,13 +48,13 @@ CudaStatus load() {
   }
   if (!library) {
     status.reason = "the CUDA part could not be loaded: " + reason;
-    return status;
+    return plugin;
   }
   const auto device_count =
       reinterpret_cast<DeviceCount>(dlsym(library, "lethe_cuda_device_count"));
   if (!device_count) {
     status.reason = "the CUDA part does not belong to this version of Lethe: " + loader_error();
-    return status;
+    return plugin;
   }
   status.loaded = true;
   char text[512] = "";
@@ -57,14 +62,20 @@ CudaStatus load() {
     status.device_count = 0;
     status.reason = lethe::str("no CUDA device can be used: ", text[0] ? text : "none was found");
   }
-  return status;
+  return plugin;
+}
+
+const Plugin& plugin() {
+  static const Plugin loaded = load();
+  return loaded;
 }
 
 }  // namespace
 
-const CudaStatus& cuda_status() {
-  static const CudaStatus status = load();
-  return status;
+const CudaStatus& cuda_status() { return plugin().status; }
+
+void* cuda_symbol(const char* name) {
+  return plugin().status.loaded ? dlsym(plugin().library, name) : nullptr;
 }
 
 }  // namespace lethe

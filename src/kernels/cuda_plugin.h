@@ -15,4 +15,8 @@ struct CudaStatus {
 /// called; later calls return the same answer. Thread-safe.
 const CudaStatus& cuda_status();
 
+/// A function that the CUDA part exports, or null: it is not loaded, or is of another version.
+/// Thread-safe.
+void* cuda_symbol(const char* name);
+
 }  // namespace lethe
