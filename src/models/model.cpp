@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "models/checkpoint.h"
 #include "support/error.h"
 
 namespace lethe {
@@ -42,24 +43,7 @@ int64_t Model::block_by_prefix(const std::string& weight, const std::string& blo
 }
 
 void Model::check_weights(const Weights& weights) const {
-  for (const TensorSpec& expected : tensors()) {
-    const auto found = weights.find(expected.name);
-    require(found != weights.end(), Code::kInvalidArgument, "the weights lack the tensor \"",
-            expected.name, "\" of shape ", at::IntArrayRef(expected.shape),
-            "; load a checkpoint of this architecture (", spec_.arch, ")");
-    require(found->second.sizes() == at::IntArrayRef(expected.shape), Code::kInvalidArgument,
-            "the tensor \"", expected.name, "\" has shape ", found->second.sizes(),
-            ", the model spec asks for ", at::IntArrayRef(expected.shape));
-    require(at::isfinite(found->second).all().item<bool>(), Code::kCorrupt, "the tensor \"",
-            expected.name, "\" holds NaN or infinity");
-  }
-  const auto specs = tensors();
-  for (const auto& [name, tensor] : weights) {
-    bool known = false;
-    for (const TensorSpec& expected : specs) known = known || expected.name == name;
-    require(known, Code::kInvalidArgument, "the weights hold the tensor \"", name,
-            "\", which the model spec does not have; check depth, head and arch");
-  }
+  check_tensors(tensors(), weights, spec_.arch);
 }
 
 Weights Model::rename_to(Naming naming, Weights weights) const {
@@ -69,19 +53,7 @@ Weights Model::rename_to(Naming naming, Weights weights) const {
 }
 
 Weights Model::import_weights(Weights checkpoint, Naming* naming) const {
-  Weights plain;
-  for (auto& [name, tensor] : checkpoint) {
-    // A checkpoint saved in evaluation mode lists LoRA tensors next to weights that already contain
-    // them; adding them again would apply them twice (section 2.5).
-    if (name.ends_with(".lora_A") || name.ends_with(".lora_B")) continue;
-    require(tensor.is_floating_point(), Code::kInvalidArgument, "the tensor \"", name,
-            "\" is not of a floating-point type; weights are float32, float16 or bfloat16");
-    const std::string prefix = "module.";  // left by data-parallel training
-    const std::string plain_name = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
-    require(plain.emplace(plain_name, tensor.to(at::kFloat).contiguous()).second,
-            Code::kInvalidArgument, "the checkpoint holds the tensor \"", plain_name,
-            "\" with and without the prefix \"", prefix, "\"");
-  }
+  Weights plain = plain_weights(std::move(checkpoint));
   if (naming) *naming = naming_of(plain);
   Weights weights = rename(std::move(plain));
   check_weights(weights);

@@ -2,39 +2,17 @@
 
 #include <ATen/ATen.h>
 
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "support/error.h"
 
 namespace lethe {
 namespace {
 
-using Rule = std::pair<std::string, std::string>;  // old prefix, new prefix
-
-/// Renames every tensor by the first rule whose old prefix it starts with.
-Weights rename_prefixes(Weights weights, const std::vector<Rule>& rules) {
-  Weights renamed;
-  for (auto& [name, tensor] : weights) {
-    std::string target = name;
-    for (const auto& [from, to] : rules) {
-      if (!name.starts_with(from)) continue;
-      target = to + name.substr(from.size());
-      break;
-    }
-    require(renamed.emplace(target, tensor).second, Code::kInvalidArgument, "the tensor \"", name,
-            "\" stands for \"", target, "\", which the checkpoint holds under another name too");
-  }
-  return renamed;
-}
-
-std::vector<Rule> timm_rules(int64_t depth) {
-  std::vector<Rule> rules = {{"cls_token", "class_token"},
-                             {"pos_embed", "encoder.pos_embedding"},
-                             {"patch_embed.proj.", "conv_proj."},
-                             {"norm.", "encoder.ln."},
-                             {"head.", "heads.head."}};
+std::vector<NameRule> timm_rules(int64_t depth) {
+  std::vector<NameRule> rules = {{"cls_token", "class_token"},
+                                 {"pos_embed", "encoder.pos_embedding"},
+                                 {"patch_embed.proj.", "conv_proj."},
+                                 {"norm.", "encoder.ln."},
+                                 {"head.", "heads.head."}};
   for (int64_t i = 0; i < depth; ++i) {
     const std::string from = "blocks." + std::to_string(i) + ".";
     const std::string to = "encoder.layers.encoder_layer_" + std::to_string(i) + ".";
@@ -49,12 +27,12 @@ std::vector<Rule> timm_rules(int64_t depth) {
   return rules;
 }
 
-std::vector<Rule> hugging_face_rules(int64_t depth) {
-  std::vector<Rule> rules = {{"vit.embeddings.cls_token", "class_token"},
-                             {"vit.embeddings.position_embeddings", "encoder.pos_embedding"},
-                             {"vit.embeddings.patch_embeddings.projection.", "conv_proj."},
-                             {"vit.layernorm.", "encoder.ln."},
-                             {"classifier.", "heads.head."}};
+std::vector<NameRule> hugging_face_rules(int64_t depth) {
+  std::vector<NameRule> rules = {{"vit.embeddings.cls_token", "class_token"},
+                                 {"vit.embeddings.position_embeddings", "encoder.pos_embedding"},
+                                 {"vit.embeddings.patch_embeddings.projection.", "conv_proj."},
+                                 {"vit.layernorm.", "encoder.ln."},
+                                 {"classifier.", "heads.head."}};
   for (int64_t i = 0; i < depth; ++i) {
     const std::string from = "vit.encoder.layer." + std::to_string(i) + ".";
     const std::string to = "encoder.layers.encoder_layer_" + std::to_string(i) + ".";
@@ -105,12 +83,27 @@ void split_qkv(Weights& weights, int64_t depth) {
   }
 }
 
-std::vector<Rule> inverse(std::vector<Rule> rules) {
+std::vector<NameRule> inverse(std::vector<NameRule> rules) {
   for (auto& [from, to] : rules) std::swap(from, to);
   return rules;
 }
 
 }  // namespace
+
+Weights rename_prefixes(Weights weights, const std::vector<NameRule>& rules) {
+  Weights renamed;
+  for (auto& [name, tensor] : weights) {
+    std::string target = name;
+    for (const auto& [from, to] : rules) {
+      if (!name.starts_with(from)) continue;
+      target = to + name.substr(from.size());
+      break;
+    }
+    require(renamed.emplace(target, tensor).second, Code::kInvalidArgument, "the tensor \"", name,
+            "\" stands for \"", target, "\", which the checkpoint holds under another name too");
+  }
+  return renamed;
+}
 
 const char* naming_name(Naming naming) {
   constexpr const char* kNames[] = {"original", "own", "timm", "Hugging Face"};
@@ -130,7 +123,7 @@ Weights to_torchvision_names(Weights weights, int64_t depth) {
     stack_qkv(weights, depth);
     return rename_prefixes(std::move(weights), hugging_face_rules(depth));
   }
-  std::vector<Rule> rules;
+  std::vector<NameRule> rules;
   for (int64_t i = 0; i < depth; ++i) {
     const std::string mlp = "encoder.layers.encoder_layer_" + std::to_string(i) + ".mlp.";
     rules.insert(rules.end(), {{mlp + "linear_1.", mlp + "0."}, {mlp + "linear_2.", mlp + "3."}});

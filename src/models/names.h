@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "storage/safetensors.h"
 
@@ -9,6 +12,13 @@ namespace lethe {
 
 /// Values as in lethe.h (lethe_naming).
 enum class Naming : int32_t { kOriginal = 1, kOwn = 2, kTimm = 3, kHuggingFace = 4 };
+
+/// An old prefix of a tensor's name, and the new one.
+using NameRule = std::pair<std::string, std::string>;
+
+/// Renames every tensor by the first rule whose old prefix its name starts with. Throws
+/// kInvalidArgument when two tensors stand for one.
+Weights rename_prefixes(Weights weights, const std::vector<NameRule>& rules);
 
 /// "timm" and so on, for messages.
 const char* naming_name(Naming naming);

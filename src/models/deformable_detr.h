@@ -1,0 +1,72 @@
+// Deformable DETR (Zhu et al. 2021): images to boxes, a backbone's maps through an encoder and a
+// decoder of deformable attention, no anchors and no suppression of doubles.
+#pragma once
+
+#include <optional>
+
+#include "models/deformable_transformer.h"
+#include "models/detection.h"
+#include "models/detector_spec.h"
+#include "models/model.h"
+
+namespace lethe {
+
+/// Images of different sizes, each in the upper left corner of a common canvas.
+struct ImageBatch {
+  at::Tensor pixels;   ///< float32 [B, 3, H, W], normalised; zero in the padding
+  at::Tensor padding;  ///< bool [B, H, W], true outside the image
+
+  /// Images [3, H_i, W_i] on the smallest canvas that holds them.
+  static ImageBatch of(const std::vector<at::Tensor>& images);
+};
+
+/// What the model says of a batch.
+struct DetectorOutput {
+  std::vector<DetectorLayer> layers;  ///< the last decoder layer, or all of them, first to last
+  /// Of a two-stage model: what the encoder proposes at every position (embeddings undefined).
+  std::optional<DetectorLayer> proposals;
+
+  const DetectorLayer& last() const { return layers.back(); }
+};
+
+/// An architecture without weights, as Model is. Weights have the names of the published code:
+///   backbone.0.body.*                     torchvision's ResNet
+///   input_proj.L.{0,1}.*                  convolution and group normalisation of level L
+///   transformer.level_embed, transformer.{encoder,decoder}.layers.I.*, query_embed.weight,
+///   transformer.reference_points.* or, two-stage, transformer.{enc_output,enc_output_norm,
+///   pos_trans,pos_trans_norm}.*
+///   class_embed.I.*, bbox_embed.I.layers.{0,1,2}.*
+/// Without refine_boxes one pair of heads serves all layers; it is I = 0. A checkpoint's further
+/// names for it must hold the same values.
+class DeformableDetr {
+ public:
+  explicit DeformableDetr(DetectorSpec spec) : spec_(std::move(spec)) {}
+  const DetectorSpec& spec() const { return spec_; }
+
+  /// Every weight, in name order.
+  std::vector<TensorSpec> tensors() const;
+  /// The published initialisation, float32; the backbone's by He's rule.
+  Weights random_weights(RandomStream stream) const;
+  /// A checkpoint as this model's weights, float32, checked: original or Hugging Face names.
+  /// Throws kInvalidArgument naming the first tensor that is missing, extra or misshapen, kCorrupt
+  /// for NaN or infinity.
+  Weights import_weights(Weights checkpoint) const;
+
+  /// Both FFN linears of every layer: encoder layers are blocks 0 to E - 1, decoder layers E to
+  /// E + D - 1, each a group of its own.
+  std::vector<AdapterSite> adapter_sites() const;
+
+  /// The backbone's maps of a batch, finest first. Needs a backbone.
+  std::vector<at::Tensor> features(const Weights& weights, const at::Tensor& pixels) const;
+  /// From maps [B, C_l, H_l, W_l], one for each of spec().feature_channels, and the canvas'
+  /// padding. `options.dropout`: the probability in force. Differentiable in weights and maps.
+  DetectorOutput forward(const Weights& weights, const std::vector<at::Tensor>& features,
+                         const at::Tensor& padding, const ForwardOptions& options = {}) const;
+
+ private:
+  Pyramid pyramid(const Weights& weights, const std::vector<at::Tensor>& features,
+                  const at::Tensor& padding) const;
+  DetectorSpec spec_;
+};
+
+}  // namespace lethe
