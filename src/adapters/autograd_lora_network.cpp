@@ -12,7 +12,7 @@ AutogradLoraNetwork::AutogradLoraNetwork(const Model& model, const Weights& weig
                                          at::Generator generator)
     : model_(model),
       weights_(weights),
-      lora_(lora),
+      leaves_(lora),
       savings_(savings),
       dropout_(dropout),
       generator_(std::move(generator)),
@@ -38,17 +38,7 @@ at::Tensor AutogradLoraNetwork::forward(const at::Tensor& prefix) {
   embeddings_.reset();  // with the graph of the last pass
   leaves_.clear();
   const at::AutoGradMode gradients(true);
-  Weights weights = weights_;
-  for (size_t i = 0; i < lora_.sites().size(); ++i) {
-    const AdapterSite& site = lora_.sites()[i];
-    const at::Tensor a = lora_.a(i).detach().requires_grad_(true);
-    const at::Tensor b = lora_.b(i).detach().requires_grad_(true);
-    at::Tensor& w = weights.at(site.weight);
-    const at::Tensor rows = w.narrow(0, site.row, site.out);
-    w = site.replace_rows(w, at::addmm(rows, b, a, 1, lora_.scale()));
-    leaves_.insert(leaves_.end(), {a, b});
-  }
-  const Transformer transformer = model_.transformer(weights);
+  const Transformer transformer = model_.transformer(leaves_.merge(weights_));
   const at::Tensor x =
       run_blocks(prefix, transformer, first_, transformer.blocks.size(), options(generator_));
   embeddings_ = layer_norm(x.select(1, 0), transformer.final_norm);
@@ -57,13 +47,7 @@ at::Tensor AutogradLoraNetwork::forward(const at::Tensor& prefix) {
 
 void AutogradLoraNetwork::backward(const at::Tensor& gradient) {
   embeddings_.backward(gradient, /*retain_graph=*/true);
-  for (size_t i = 0; i < lora_.sites().size(); ++i) {
-    at::Tensor &a = leaves_[2 * i], &b = leaves_[2 * i + 1];
-    lora_.grad_a(i).add_(a.grad());
-    lora_.grad_b(i).add_(b.grad());
-    a.mutable_grad().reset();
-    b.mutable_grad().reset();
-  }
+  leaves_.collect();
 }
 
 }  // namespace lethe

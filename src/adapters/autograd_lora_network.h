@@ -2,6 +2,7 @@
 // than LoraTransformer, and equal to it where both apply.
 #pragma once
 
+#include "adapters/lora_leaves.h"
 #include "adapters/lora_network.h"
 
 namespace lethe {
@@ -24,13 +25,12 @@ class AutogradLoraNetwork final : public LoraNetwork {
 
   const Model& model_;
   const Weights& weights_;
-  LoraParameters& lora_;
+  LoraLeaves leaves_;
   StepSavings savings_;
   double dropout_;
   at::Generator generator_;
   size_t first_ = 0;
-  std::vector<at::Tensor> leaves_;  ///< A and B of every site, of the last forward()
-  at::Tensor embeddings_;           ///< its result, with its graph
+  at::Tensor embeddings_;  ///< of the last forward(), with its graph
 };
 
 }  // namespace lethe

@@ -22,6 +22,12 @@ double norm_of(const at::Tensor& flat, const LoraGroup& group) {
   return flat.narrow(0, group.begin, group.end - group.begin).norm().item<double>();
 }
 
+/// What the group lasso's gradient is a multiple of theta_g by: alpha / |theta_g|.
+double pull_of(const at::Tensor& values, const LoraGroup& group, double structure_weight) {
+  if (structure_weight <= 0) return 0;
+  return structure_weight / std::max(norm_of(values, group), kNormFloor);
+}
+
 /// adamw_update() in tensor operations, for devices other than the CPU.
 void adamw_update(at::Tensor p, const at::Tensor& g, at::Tensor m, at::Tensor v,
                   const AdamWStep& step) {
@@ -40,6 +46,16 @@ std::vector<double> group_norms(const LoraParameters& lora) {
   return norms;
 }
 
+double gradient_norm(const LoraParameters& lora, double structure_weight) {
+  at::Tensor whole = lora.gradients().clone();
+  for (const LoraGroup& group : lora.groups()) {
+    const int64_t count = group.end - group.begin;
+    const double pull = pull_of(lora.values(), group, structure_weight);
+    whole.narrow(0, group.begin, count).add_(lora.values().narrow(0, group.begin, count), pull);
+  }
+  return whole.norm().item<double>();
+}
+
 GroupSparseAdamW::GroupSparseAdamW(LoraParameters& lora)
     : lora_(lora),
       first_moment_(at::zeros_like(lora.values())),
@@ -53,14 +69,17 @@ void GroupSparseAdamW::step(const Step& settings) {
                  static_cast<float>(1 - std::pow(0.9, steps_)),
                  static_cast<float>(1 - std::pow(0.999, steps_))};
   at::Tensor& values = lora_.values();
+  double scale = 1;
+  if (settings.clip > 0) {
+    const double norm = gradient_norm(lora_, settings.structure_weight);
+    scale = std::min(1.0, settings.clip / (norm + 1e-6));
+    lora_.gradients().mul_(scale);
+  }
   for (size_t i = 0; i < lora_.groups().size(); ++i) {
     if (dead_[i]) continue;  // a dead matrix still has a gradient while its counterpart lives
     const LoraGroup& group = lora_.groups()[i];
     const int64_t count = group.end - group.begin;
-    if (settings.structure_weight > 0) {
-      step.pull = static_cast<float>(settings.structure_weight /
-                                     std::max(norm_of(values, group), kNormFloor));
-    }
+    step.pull = static_cast<float>(scale * pull_of(values, group, settings.structure_weight));
     const auto part = [&](at::Tensor& flat) { return flat.narrow(0, group.begin, count); };
     if (values.is_cpu()) {
       adamw_update(values.mutable_data_ptr<float>() + group.begin,

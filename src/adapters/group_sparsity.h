@@ -11,9 +11,14 @@ namespace lethe {
 /// |theta_g|_2 of every group, in order. L_structure is their sum.
 std::vector<double> group_norms(const LoraParameters& lora);
 
+/// |g + alpha theta_g / |theta_g||_2 over all groups: the norm of the whole loss's gradient, from
+/// lora.gradients() and L_structure's part.
+double gradient_norm(const LoraParameters& lora, double structure_weight);
+
 /// AdamW over the flat buffer with the group lasso inside (decoupled weight decay; Loshchilov &
 /// Hutter 2019), one pass over memory:
 ///   g <- g + alpha theta_g / max(|theta_g|, eps)      (subgradient form; zero at zero)
+///   g <- g min(1, clip / (|g| + 1e-6))                (over all groups, where clip > 0)
 ///   theta <- theta (1 - lr wd) - lr m^ / (sqrt(v^) + 1e-8)
 ///   theta_g <- theta_g max(0, 1 - lr prox / |theta_g|) (proximal form, after the step)
 /// A group that the proximal step sets to zero loses its moments and stays zero.
@@ -27,8 +32,9 @@ class GroupSparseAdamW {
     double structure_weight = 0;  ///< alpha of the subgradient form
     double proximal_weight = 0;   ///< strength of the proximal form
     int64_t proximal_group = -1;  ///< the one group that it acts on; -1: all
+    double clip = 0;              ///< largest gradient_norm(); 0: any
   };
-  /// One update from lora.gradients().
+  /// One update from lora.gradients(), which are scaled where they are clipped.
   void step(const Step& settings);
 
   /// Groups that are exactly zero.

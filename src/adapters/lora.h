@@ -59,6 +59,7 @@ class LoraParameters {
   at::Tensor& values() { return values_; }  ///< float32 [count]
   const at::Tensor& values() const { return values_; }
   at::Tensor& gradients() { return gradients_; }  ///< float32 [count]
+  const at::Tensor& gradients() const { return gradients_; }
 
   /// Views into values() or gradients(), of site `i`.
   at::Tensor a(size_t i) const { return view(values_, i, /*b=*/false); }

@@ -64,6 +64,41 @@ void a_huge_proximal_weight_leaves_nothing(void**) {
   assert_false(result.lora->values().any().item<bool>());
 }
 
+/// The whole gradient, L_structure's part included, is scaled to the norm that it may have: with
+/// gradients g and alpha theta / |theta| of known norms, by hand.
+void gradients_are_clipped_with_their_structure(void**) {
+  const ForgetTask task = task_of(quick());
+  const auto fresh = [&] {
+    LoraParameters lora(task.base->model().adapter_sites(), 2, 1, Grouping::kBlock, at::kCPU);
+    lora.values().fill_(0.5);
+    lora.gradients().fill_(0.25);
+    return lora;
+  };
+  LoraParameters lora = fresh();
+  // Along the same direction norms add: |g| of n values 0.25, and alpha a group.
+  double expected = 0;
+  for (const LoraGroup& group : lora.groups()) {
+    const double n = static_cast<double>(group.end - group.begin);
+    expected += std::pow(0.25 * std::sqrt(n) + 3, 2);
+  }
+  expected = std::sqrt(expected);
+  expect_close(gradient_norm(lora, 3), expected, 1e-5);
+  expect_close(gradient_norm(lora, 0), lora.gradients().norm().item<double>(), 1e-6);
+
+  // One step of Adam is blind to a factor, its moments are not.
+  const auto first_moment = [&](double clip) {
+    LoraParameters parameters = fresh();
+    GroupSparseAdamW optimizer(parameters);
+    optimizer.step({.learning_rate = 1e-3, .weight_decay = 0, .structure_weight = 3, .clip = clip});
+    return optimizer.state().first_moment;
+  };
+  const at::Tensor free = first_moment(0);
+  expect_close(free.norm().item<double>(), 0.1 * expected, 1e-5);
+  expect_close(first_moment(0.5).norm().item<double>(), 0.1 * 0.5, 1e-5);
+  assert_true(deviation(first_moment(0.5) * (expected / 0.5), free) < 1e-5);
+  assert_true(at::equal(first_moment(expected * 1.01), free));  // within the limit: as it is
+}
+
 void groups_are_judged_by_their_effect(void**) {
   ForgetConfig config = quick();
   config.grouping = Grouping::kLora;
@@ -114,6 +149,7 @@ int main() {
       cmocka_unit_test(structure_starts_at_its_epoch),
       cmocka_unit_test(trap_the_reported_structure_is_the_trained_one),
       cmocka_unit_test(a_huge_proximal_weight_leaves_nothing),
+      cmocka_unit_test(gradients_are_clipped_with_their_structure),
       cmocka_unit_test(groups_are_judged_by_their_effect),
       cmocka_unit_test(trap_matrix_groups_train_from_a_zero_b),
   };

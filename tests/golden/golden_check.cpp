@@ -4,69 +4,21 @@
 // tolerances, 2 when the folder cannot be used. The folders' form: tests/golden/README.md.
 #include <ATen/ATen.h>
 
-#include <cmath>
-#include <cstdio>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include "adapters/group_sparsity.h"
 #include "forgetting/lora_step.h"
+#include "golden/report.h"
 #include "storage/file.h"
-#include "support/error.h"
 
 namespace lethe {
 namespace {
-
-constexpr double kForward = 1e-4;    // relative to the largest value
-constexpr double kLoss = 1e-4;       // relative
-constexpr double kDivergence = 1e-7;  // a KL divergence is the small difference of float32 logarithms
-                                      // of order 1: this much is rounding, absolute
-constexpr double kGradient = 1e-3;   // relative to the largest value
-constexpr double kParameter = 2e-3;  // absolute
-
-class Report {
- public:
-  void line(const std::string& name, double deviation, double tolerance, const char* kind) {
-    const bool good = deviation <= tolerance;  // false for NaN
-    bad_ += !good;
-    std::printf("%-70s %9.2e %s (tolerance %.0e)%s\n", name.c_str(), deviation, kind, tolerance,
-                good ? "" : "  BEYOND");
-    ++lines_;
-  }
-  void relative(const std::string& name, const at::Tensor& actual, const at::Tensor& expected,
-                double tolerance) {
-    const double largest = std::max(1e-12, expected.abs().max().item<double>());
-    line(name, difference(actual, expected) / largest, tolerance, "relative");
-  }
-  void absolute(const std::string& name, const at::Tensor& actual, const at::Tensor& expected,
-                double tolerance) {
-    line(name, difference(actual, expected), tolerance, "absolute");
-  }
-  /// `floor`: what float32 cannot resolve of this value, absolute.
-  void scalar(const std::string& name, double actual, double expected, double floor = 0) {
-    const double size = std::max(1e-12, std::abs(expected));
-    line(name, std::abs(actual - expected) / size, kLoss + floor / size, "relative");
-  }
-  int finish() const {
-    std::printf("%d compared, %d beyond tolerance\n", lines_, bad_);
-    return bad_ == 0 && lines_ > 0 ? 0 : 1;
-  }
-
- private:
-  static double difference(const at::Tensor& actual, const at::Tensor& expected) {
-    require(actual.sizes() == expected.sizes(), Code::kInvalidArgument, "the shapes ",
-            actual.sizes(), " and ", expected.sizes(), " differ");
-    return (actual - expected).abs().max().item<double>();
-  }
-  int lines_ = 0, bad_ = 0;
-};
 
 ModelSpec spec_of(const Json& config, const Weights& base, int64_t channels) {
   const auto architecture = config.at("architecture").get<std::string>();
   const bool face = architecture.starts_with("face_vit");
   require(face || architecture.starts_with("vit"), Code::kUnsupported, "the architecture \"",
-          architecture, "\" is none of face_vit, vit");
+          architecture, "\" is none of face_vit, vit, deformable_detr");
   Json spec = {{"arch", face ? "face_vit" : "vit"},
                {"classes", config.at("num_classes")},
                {"image_size", config.at("image_size")},
@@ -110,6 +62,9 @@ at::Tensor prototypes_of(const Weights& batches, int64_t classes, int64_t dim) {
 int check(const std::string& folder) {
   const Json expected = parse_json(read_file(folder + "/expected.json", 16 << 20), "expected.json");
   const Json& config = expected.at("config");
+  if (config.at("architecture").get<std::string>().starts_with("deformable_detr")) {
+    return check_detector(folder);
+  }
   const Weights tensors = read_safetensors(folder + "/expected.safetensors").tensors;
   const Weights batches = read_safetensors(folder + "/batches.safetensors").tensors;
   const Weights lora_init = read_safetensors(folder + "/lora_init.safetensors").tensors;
