@@ -11,6 +11,7 @@ packages=(
   libsqlite3-dev                                   # the engine's journal
   libcli11-dev                                     # the operator's tool
   zlib1g-dev libjpeg62-turbo-dev libpng-dev        # images
+  libtinyxml2-dev                                  # Pascal VOC annotations
   libcmocka-dev abigail-tools zstd                 # tests
   python3-venv ca-certificates                     # to fetch LibTorch
   dataset-fashion-mnist                            # the quickstart's images
@@ -20,6 +21,7 @@ packages=(
   mono-mcs mono-runtime                            # C#
   chromium-headless-shell                          # the test of erasure-desk's page
   python3-pil python3-fonttools                    # the experiments' images of letters
+  python3-numpy                                    # composed scenes
 )
 # The fonts that those images are drawn from: 120 packages, 71 MB.
 mapfile -t -O ${#packages[@]} packages < <(

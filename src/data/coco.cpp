@@ -1,0 +1,178 @@
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "data/detection_records.h"
+#include "data/detection_sources.h"
+#include "storage/file.h"
+#include "support/error.h"
+
+namespace lethe {
+namespace {
+
+constexpr int64_t kMaxFileBytes = int64_t{2} << 30;
+
+/// Of instances_train2017.json, 470 MB, about seven million keys; a crowd's outline may be one long
+/// string.
+JsonLimits coco_limits() {
+  JsonLimits limits;
+  limits.max_bytes = kMaxFileBytes;
+  limits.max_keys = 200'000'000;
+  limits.max_string_bytes = 16 << 20;
+  return limits;
+}
+
+/// One entry of one of the file's lists.
+class Record {
+ public:
+  /// `kind`: "image", "annotation" or "category".
+  Record(const Json& json, const char* kind, size_t position, const std::string& file)
+      : json_(json), kind_(kind), position_(position), file_(file) {
+    require(json.is_object(), Code::kCorrupt, what(), " must be an object, not ", shown(json));
+  }
+
+  /// The entry in the words of messages.
+  std::string what() const { return str(kind_, " ", position_, " of ", file_); }
+
+  const Json& field(const char* key) const {
+    const auto found = json_.find(key);
+    require(found != json_.end(), Code::kCorrupt, what(), " has no \"", key, "\"");
+    return *found;
+  }
+  int64_t integer(const char* key) const {
+    const Json& value = field(key);
+    const bool fits = value.is_number_integer() &&
+                      (!value.is_number_unsigned() || value.get<uint64_t>() <= uint64_t{INT64_MAX});
+    require(fits, Code::kCorrupt, what(), ": \"", key, "\" must be an integer, not ", shown(value));
+    return value.get<int64_t>();
+  }
+  double number(const char* key) const { return number_in(field(key), key); }
+  double number(const char* key, double otherwise) const {
+    return json_.contains(key) ? number(key) : otherwise;
+  }
+  std::string text(const char* key) const {
+    const Json& value = field(key);
+    require(value.is_string(), Code::kCorrupt, what(), ": \"", key, "\" must be a string, not ",
+            shown(value));
+    return value.get<std::string>();
+  }
+  /// true, false, 1, 0; false when absent.
+  bool flag(const char* key) const {
+    if (!json_.contains(key)) return false;
+    const Json& value = field(key);
+    if (value.is_boolean()) return value.get<bool>();
+    require(value.is_number_integer() && (value == 0 || value == 1), Code::kCorrupt, what(), ": \"",
+            key, "\" must be 0 or 1, not ", shown(value));
+    return value == 1;
+  }
+  /// "bbox", left, top, width and height, as corners.
+  BoxCorners box() const {
+    const Json& value = field("bbox");
+    require(value.is_array() && value.size() == 4, Code::kCorrupt, what(),
+            ": \"bbox\" must be a list of 4 numbers, not ", shown(value));
+    const double left = number_in(value[0], "bbox"), top = number_in(value[1], "bbox");
+    return {left, top, left + number_in(value[2], "bbox"), top + number_in(value[3], "bbox")};
+  }
+
+ private:
+  double number_in(const Json& value, const char* key) const {
+    require(value.is_number(), Code::kCorrupt, what(), ": \"", key, "\" must hold numbers, not ",
+            shown(value));
+    return value.get<double>();
+  }
+  static std::string shown(const Json& value) {
+    return in_quotes(value.is_string() ? value.get<std::string>()
+                                       : value.dump(-1, ' ', true, Json::error_handler_t::replace));
+  }
+
+  const Json& json_;
+  const char* kind_;
+  size_t position_;
+  const std::string& file_;
+};
+
+/// Calls body(record) for each entry of a list of the file.
+template <typename Body>
+void for_each(const Json& json, const char* list, const char* kind, const std::string& file,
+              const Body& body) {
+  const auto found = json.find(list);
+  require(found != json.end() && found->is_array(), Code::kCorrupt, file, " has no list \"", list,
+          "\"; give a file of COCO instances");
+  for (size_t i = 0; i < found->size(); ++i) body(Record((*found)[i], kind, i, file));
+}
+
+/// number -> position, after sorting by number. Throws kCorrupt for one that occurs twice.
+template <typename T>
+std::unordered_map<int64_t, int64_t> sort_by_id(std::vector<T>& entries, const char* kind,
+                                                const std::string& file) {
+  std::sort(entries.begin(), entries.end(), [](const T& a, const T& b) { return a.id < b.id; });
+  std::unordered_map<int64_t, int64_t> position;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    require(position.emplace(entries[i].id, static_cast<int64_t>(i)).second, Code::kCorrupt, file,
+            " has two ", kind, " with the id ", entries[i].id);
+  }
+  return position;
+}
+
+int64_t look_up(const std::unordered_map<int64_t, int64_t>& positions, const Record& record,
+                const char* key) {
+  const auto found = positions.find(record.integer(key));
+  require(found != positions.end(), Code::kCorrupt, record.what(), ": \"", key, "\" is ",
+          record.integer(key), ", which the file does not have");
+  return found->second;
+}
+
+}  // namespace
+
+DetectionDataset read_coco(const std::string& annotations_path, const std::string& image_folder) {
+  const std::string file = in_quotes(base_name(annotations_path));
+  const Json json = parse_json(read_file(annotations_path, kMaxFileBytes), file, coco_limits());
+  require(json.is_object(), Code::kCorrupt, file, " must hold a JSON object, not ",
+          json.type_name());
+
+  std::vector<DetectionCategory> categories;
+  for_each(json, "categories", "category", file, [&](const Record& record) {
+    categories.push_back({record.integer("id"), record.text("name")});
+  });
+  require(!categories.empty(), Code::kCorrupt, file, " has no category");
+  const auto label_of = sort_by_id(categories, "categories", file);
+
+  std::vector<DetectionImage> images;
+  for_each(json, "images", "image", file, [&](const Record& record) {
+    const std::string what = record.what();
+    const ImageSize size = checked_size(record.number("height"), record.number("width"), what);
+    images.push_back({record.integer("id"),
+                      image_path(image_folder, record.text("file_name"), what),
+                      {},
+                      size,
+                      {}});
+  });
+  require(!images.empty(), Code::kCorrupt, file, " has no image");
+  const auto image_at = sort_by_id(images, "images", file);
+
+  int64_t left_out = 0;
+  std::unordered_set<int64_t> seen;
+  for_each(json, "annotations", "annotation", file, [&](const Record& record) {
+    const int64_t id = record.integer("id");
+    require(seen.insert(id).second, Code::kCorrupt, file, " has two annotations with the id ", id);
+    DetectionImage& image = images[look_up(image_at, record, "image_id")];
+    const int64_t label = look_up(label_of, record, "category_id");
+    const auto box = box_inside(record.box(), image.size, record.what());
+    if (!box) {
+      ++left_out;
+      return;
+    }
+    const double area = record.number("area", box->width() * box->height());
+    require(area >= 0 && std::isfinite(area), Code::kCorrupt, record.what(), ": \"area\" is ", area,
+            "; it must be finite and not negative");
+    image.objects.push_back({label, *box, area, record.flag("iscrowd")});
+  });
+
+  return DetectionDataset(std::move(categories), std::move(images), left_out)
+      .with_origin({{"kind", "coco"},
+                    {"annotations", absolute_path(annotations_path)},
+                    {"images", absolute_path(image_folder)}});
+}
+
+}  // namespace lethe

@@ -1,0 +1,59 @@
+#include "data/detection_batch.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "data/describe.h"
+#include "support/error.h"
+
+namespace lethe {
+
+DetectionTargets targets_of(const std::vector<DetectionObject>& objects, int64_t height,
+                            int64_t width) {
+  std::vector<int64_t> labels;
+  std::vector<float> boxes;
+  const auto w = static_cast<double>(width), h = static_cast<double>(height);
+  for (const DetectionObject& object : objects) {
+    if (object.crowd) continue;
+    const BoxCorners& box = object.box;
+    labels.push_back(object.label);
+    for (const double share : {(box.left + box.right) / 2 / w, (box.top + box.bottom) / 2 / h,
+                               box.width() / w, box.height() / h}) {
+      boxes.push_back(static_cast<float>(share));
+    }
+  }
+  return {at::tensor(labels, at::kLong), at::tensor(boxes, at::kFloat).view({-1, 4})};
+}
+
+DetectionBatch batch_of(const std::vector<DetectionSample>& samples, const Transform& values) {
+  require(!samples.empty(), Code::kInvalidArgument, "a batch needs at least one image");
+  require(!values.has_geometry(), Code::kInvalidArgument,
+          "a batch of detection samples takes \"mean\" and \"std\" only; use "
+          "detection_transform.h to resize or crop");
+  values.validate();
+  int64_t height = 0, width = 0;
+  for (const DetectionSample& sample : samples) {
+    const at::Tensor& image = sample.image;
+    require(image.defined() && image.dim() == 3 && image.size(0) == 3 && image.numel() > 0 &&
+                image.scalar_type() == at::kByte,
+            Code::kInvalidArgument, "a detection sample's image must be uint8 [3,H,W], not ",
+            describe(image));
+    height = std::max(height, image.size(1));
+    width = std::max(width, image.size(2));
+  }
+  const auto count = static_cast<int64_t>(samples.size());
+  DetectionBatch batch{
+      at::zeros({count, 3, height, width}), at::ones({count, height, width}, at::kBool), {}};
+  for (int64_t i = 0; i < count; ++i) {
+    const at::Tensor& image = samples[i].image;
+    const int64_t h = image.size(1), w = image.size(2);
+    batch.pixels[i].narrow(1, 0, h).narrow(2, 0, w).copy_(
+        values.apply_values(image.unsqueeze(0)).squeeze(0));
+    batch.padding[i].narrow(0, 0, h).narrow(1, 0, w).fill_(false);
+    batch.targets.push_back(targets_of(samples[i].objects, h, w));
+  }
+  return batch;
+}
+
+}  // namespace lethe

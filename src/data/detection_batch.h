@@ -1,0 +1,39 @@
+// Samples as a detector takes them.
+#pragma once
+
+#include <vector>
+
+#include "data/detection_sample.h"
+#include "data/transform.h"
+#include "models/detection.h"
+
+namespace lethe {
+
+/// Images of different sizes, each in the upper left corner of the smallest canvas that holds them.
+struct DetectionBatch {
+  at::Tensor pixels;   ///< float32 [B, 3, H, W], normalised; zero in the padding
+  at::Tensor padding;  ///< bool [B, H, W], true outside the image
+  /// float32 boxes in shares of each image without its padding, as Deformable DETR has them: its
+  /// queries look at parts of the image, and only where they look is scaled to the canvas. Crowds
+  /// are left out.
+  std::vector<DetectionTargets> targets;
+};
+
+/// The mean and standard deviation that torchvision's pre-trained backbones expect.
+inline Transform imagenet_values() {
+  Transform values;
+  values.mean = {0.485, 0.456, 0.406};
+  values.std = {0.229, 0.224, 0.225};
+  return values;
+}
+
+/// At least one sample. `values`: mean and std; its geometry must be empty, as boxes would not
+/// follow. Throws kInvalidArgument.
+DetectionBatch batch_of(const std::vector<DetectionSample>& samples,
+                        const Transform& values = imagenet_values());
+
+/// The objects that are no crowds, in shares of an image of this size.
+DetectionTargets targets_of(const std::vector<DetectionObject>& objects, int64_t height,
+                            int64_t width);
+
+}  // namespace lethe
