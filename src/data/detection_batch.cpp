@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
+#include <utility>
 
 #include "data/describe.h"
 #include "support/error.h"
@@ -32,28 +32,18 @@ DetectionBatch batch_of(const std::vector<DetectionSample>& samples, const Trans
           "a batch of detection samples takes \"mean\" and \"std\" only; use "
           "detection_transform.h to resize or crop");
   values.validate();
-  int64_t height = 0, width = 0;
+  std::vector<at::Tensor> images;
+  std::vector<DetectionTargets> targets;
   for (const DetectionSample& sample : samples) {
     const at::Tensor& image = sample.image;
     require(image.defined() && image.dim() == 3 && image.size(0) == 3 && image.numel() > 0 &&
                 image.scalar_type() == at::kByte,
             Code::kInvalidArgument, "a detection sample's image must be uint8 [3,H,W], not ",
             describe(image));
-    height = std::max(height, image.size(1));
-    width = std::max(width, image.size(2));
+    images.push_back(values.apply_values(image.unsqueeze(0)).squeeze(0));
+    targets.push_back(targets_of(sample.objects, image.size(1), image.size(2)));
   }
-  const auto count = static_cast<int64_t>(samples.size());
-  DetectionBatch batch{
-      at::zeros({count, 3, height, width}), at::ones({count, height, width}, at::kBool), {}};
-  for (int64_t i = 0; i < count; ++i) {
-    const at::Tensor& image = samples[i].image;
-    const int64_t h = image.size(1), w = image.size(2);
-    batch.pixels[i].narrow(1, 0, h).narrow(2, 0, w).copy_(
-        values.apply_values(image.unsqueeze(0)).squeeze(0));
-    batch.padding[i].narrow(0, 0, h).narrow(1, 0, w).fill_(false);
-    batch.targets.push_back(targets_of(samples[i].objects, h, w));
-  }
-  return batch;
+  return {ImageBatch::of(images), std::move(targets)};
 }
 
 }  // namespace lethe

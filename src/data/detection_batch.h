@@ -6,13 +6,12 @@
 #include "data/detection_sample.h"
 #include "data/transform.h"
 #include "models/detection.h"
+#include "models/image_batch.h"
 
 namespace lethe {
 
-/// Images of different sizes, each in the upper left corner of the smallest canvas that holds them.
-struct DetectionBatch {
-  at::Tensor pixels;   ///< float32 [B, 3, H, W], normalised; zero in the padding
-  at::Tensor padding;  ///< bool [B, H, W], true outside the image
+/// Images on one canvas, and what is in them.
+struct DetectionBatch : ImageBatch {
   /// float32 boxes in shares of each image without its padding, as Deformable DETR has them: its
   /// queries look at parts of the image, and only where they look is scaled to the canvas. Crowds
   /// are left out.

@@ -129,7 +129,7 @@ at::Tensor forget_total(const DetectionTerms& terms, double bound, const Detecti
       .sum();
 }
 
-DetectionLosses detection_losses(const DetectionBatch& forget, const DetectionBatch& retain,
+DetectionLosses detection_losses(const DetectionSide& forget, const DetectionSide& retain,
                                  const ForgetConfig& config, const Prototypes* prototypes,
                                  const DetectionSettings& settings) {
   DetectionLosses all;

@@ -59,7 +59,7 @@ at::Tensor forget_total(const DetectionTerms& terms, double bound,
                         const DetectionWeights& weights = {});
 
 /// One side of a step.
-struct DetectionBatch {
+struct DetectionSide {
   std::vector<DetectorLayer> layers;
   std::vector<DetectionTargets> targets;
 };
@@ -75,7 +75,7 @@ struct DetectionLosses {
 /// From `config`: forget_bound, forget_weight and the prototype_* weights and bound. `prototypes`:
 /// of the pre-trained classifier's weight [C, D] of the last layer, row c for class c; null for
 /// GS-LoRA.
-DetectionLosses detection_losses(const DetectionBatch& forget, const DetectionBatch& retain,
+DetectionLosses detection_losses(const DetectionSide& forget, const DetectionSide& retain,
                                  const ForgetConfig& config, const Prototypes* prototypes = nullptr,
                                  const DetectionSettings& settings = {});
 

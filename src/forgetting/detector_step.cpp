@@ -35,10 +35,10 @@ DetectionLosses DetectorStep::run(const DetectorBatch& forget, const DetectorBat
   options.dropout = dropout_;
   options.generator = &generator_;
   const auto forward = [&](const DetectorBatch& batch) {
-    return DetectionBatch{model_.forward(weights, batch.features, batch.padding, options).layers,
-                          batch.targets};
+    return DetectionSide{model_.forward(weights, batch.features, batch.padding, options).layers,
+                         batch.targets};
   };
-  const DetectionBatch forgotten = forward(forget), retained = forward(retain);
+  const DetectionSide forgotten = forward(forget), retained = forward(retain);
   DetectionLosses losses = detection_losses(forgotten, retained, config_, prototypes_, settings_);
   lora_.gradients().zero_();
   losses.trained.backward();

@@ -11,15 +11,6 @@
 
 namespace lethe {
 
-/// Images of different sizes, each in the upper left corner of a common canvas.
-struct ImageBatch {
-  at::Tensor pixels;   ///< float32 [B, 3, H, W], normalised; zero in the padding
-  at::Tensor padding;  ///< bool [B, H, W], true outside the image
-
-  /// Images [3, H_i, W_i] on the smallest canvas that holds them.
-  static ImageBatch of(const std::vector<at::Tensor>& images);
-};
-
 /// What the model says of a batch.
 struct DetectorOutput {
   std::vector<DetectorLayer> layers;  ///< the last decoder layer, or all of them, first to last

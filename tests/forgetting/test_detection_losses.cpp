@@ -226,7 +226,7 @@ void the_sum_of_a_step(void**) {
   config.prototype_retain_weight = .01;
   config.prototype_bound = 18;
   const Prototypes prototypes(classifier());
-  const DetectionBatch batch{{by_hand()}, one_object()};
+  const DetectionSide batch{{by_hand()}, one_object()};
   const double boxes = 5 * kL1 + 2 * kGiou;
   DetectionLosses all = detection_losses(batch, batch, config, &prototypes);
   const double plain = 2 * kFocal + boxes + .15 * (15 - 2 * kFocal + boxes);
@@ -246,12 +246,12 @@ void the_sum_of_a_step(void**) {
 // ----------------------------------------------------------------------------------- gradients
 
 /// A batch of `layers` layers at random, its boxes around the middle.
-DetectionBatch random_batch(const char* name, int layers) {
+DetectionSide random_batch(const char* name, int layers) {
   at::Generator generator = RandomStream(2, name).generator();
   const auto boxes = [&](at::IntArrayRef shape) {
     return at::empty(shape, at::kDouble).uniform_(.3, .6, generator);
   };
-  DetectionBatch batch;
+  DetectionSide batch;
   for (int l = 0; l < layers; ++l) {
     batch.layers.push_back({at::empty({2, 5, 3}, at::kDouble).normal_(0, 1, generator),
                             boxes({2, 5, 4}),
@@ -272,10 +272,10 @@ void gradients_are_those_of_differences(void**) {
   config.forget_weight = .4;
   config.prototype_forget_weight = .3;
   config.prototype_retain_weight = .2;
-  DetectionBatch forget = random_batch("forget", 2), retain = random_batch("retain", 2);
+  DetectionSide forget = random_batch("forget", 2), retain = random_batch("retain", 2);
   const auto loss = [&] { return detection_losses(forget, retain, config, &prototypes).trained; };
   std::vector<at::Tensor*> inputs;
-  for (DetectionBatch* batch : {&forget, &retain}) {
+  for (DetectionSide* batch : {&forget, &retain}) {
     for (DetectorLayer& layer : batch->layers) {
       for (at::Tensor* t : {&layer.logits, &layer.boxes, &layer.embeddings}) inputs.push_back(t);
     }
@@ -303,7 +303,7 @@ void gradients_are_those_of_differences(void**) {
 }
 
 void half_precision_is_computed_in_float(void**) {
-  const DetectionBatch batch = random_batch("half", 1);
+  const DetectionSide batch = random_batch("half", 1);
   const auto terms = [&](at::ScalarType type) {
     const DetectorLayer& l = batch.layers[0];
     const auto to = [&](const at::Tensor& t) { return t.to(at::kBFloat16).to(type); };
@@ -359,9 +359,9 @@ void expect_golden(const std::string& name) {
   const Weights batches = read_safetensors(folder + "/batches.safetensors").tensors;
   const Weights base = read_safetensors(folder + "/base_model.safetensors").tensors;
   const auto side = [&](const std::string& kind) {
-    DetectionBatch batch{{{outputs.at(kind + ".pred_logits"), outputs.at(kind + ".pred_boxes"),
-                           outputs.at(kind + ".embeddings")}},
-                         {}};
+    DetectionSide batch{{{outputs.at(kind + ".pred_logits"), outputs.at(kind + ".pred_boxes"),
+                          outputs.at(kind + ".embeddings")}},
+                        {}};
     for (int64_t i = 0; i < batch.layers[0].logits.size(0); ++i) {
       batch.targets.push_back(
           {batches.at(str(kind, ".0.labels.", i)), batches.at(str(kind, ".0.boxes.", i))});

@@ -3,7 +3,7 @@
 
 #include "adapters/group_sparsity.h"
 #include "forgetting/detector_step.h"
-#include "golden/report.h"
+#include "golden/comparison.h"
 #include "storage/file.h"
 
 namespace lethe {
@@ -121,7 +121,7 @@ int check_detector(const std::string& folder) {
   const Prototypes prototypes = detector_prototypes(model, weights);
   DetectorStep step(model, weights, lora, settings, &prototypes, loss_settings_of(config));
   GroupSparseAdamW optimizer(lora);
-  Report report;
+  Comparison report;
 
   const auto each_matrix = [&](const auto& visit) {
     for (size_t i = 0; i < lora.sites().size(); ++i) {

@@ -8,7 +8,7 @@
 
 #include "adapters/group_sparsity.h"
 #include "forgetting/lora_step.h"
-#include "golden/report.h"
+#include "golden/comparison.h"
 #include "storage/file.h"
 
 namespace lethe {
@@ -93,7 +93,7 @@ int check(const std::string& folder) {
   LoraStep step(*model, weights, lora, settings, &prototypes);
   GroupSparseAdamW optimizer(lora);
   const Head head = model->head(weights);
-  Report report;
+  Comparison report;
 
   const auto each_matrix = [&](const auto& visit) {
     for (size_t i = 0; i < lora.sites().size(); ++i) {

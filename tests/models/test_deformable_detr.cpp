@@ -5,6 +5,7 @@
 #include <set>
 
 #include "models/deformable_detr.h"
+#include "models/image_batch.h"
 #include "models/resnet.h"
 #include "near.h"
 

@@ -18,7 +18,7 @@ inline constexpr double kDivergence = 1e-7;  // a KL divergence is the small dif
 inline constexpr double kGradient = 1e-3;    // relative to the largest value
 inline constexpr double kParameter = 2e-3;   // absolute
 
-class Report {
+class Comparison {
  public:
   void line(const std::string& name, double deviation, double tolerance, const char* kind) {
     const bool good = deviation <= tolerance;  // false for NaN
