@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "data/describe.h"
+#include "data/selection.h"
 #include "storage/digest.h"
 #include "support/error.h"
 #include "support/random.h"
@@ -74,11 +75,6 @@ void check_value_count(const char* name, const std::vector<double>& values, int6
   require(values.size() <= 1 || static_cast<int64_t>(values.size()) == channels,
           Code::kInvalidArgument, "transform: \"", name, "\" has ", values.size(),
           " values for images of ", channels, " channels; give one value or one per channel");
-}
-
-void check_share(const char* name, double value) {
-  require(value >= 0 && value <= 1, Code::kInvalidArgument, name, " is ", value,
-          ", allowed is 0 to 1");
 }
 
 at::Tensor after_geometry(const at::Tensor& images, const Transform& transform) {
@@ -150,14 +146,7 @@ std::vector<int64_t> Dataset::histogram() const {
   return counts;
 }
 
-std::vector<int64_t> Dataset::present_classes() const {
-  const std::vector<int64_t> counts = histogram();
-  std::vector<int64_t> present;
-  for (int64_t c = 0; c < class_count(); ++c) {
-    if (counts[c] > 0) present.push_back(c);
-  }
-  return present;
-}
+std::vector<int64_t> Dataset::present_classes() const { return present_in(histogram()); }
 
 std::vector<int64_t> Dataset::indices_at(const std::vector<int64_t>& positions) const {
   std::vector<int64_t> indices;
@@ -198,20 +187,11 @@ Dataset Dataset::take(const std::vector<int64_t>& positions) const {
 }
 
 Dataset Dataset::where(const std::vector<bool>& chosen, bool value) const {
-  std::vector<int64_t> indices;
-  for (int64_t i = 0; i < size(); ++i) {
-    if (chosen[i] == value) indices.push_back(indices_[i]);
-  }
-  return {source_, std::move(indices)};
+  return {source_, indices_where(indices_, chosen, value)};
 }
 
 Dataset Dataset::keep_if_class(const std::vector<int64_t>& classes, bool keep) const {
-  std::vector<bool> named(class_count(), false);
-  for (const int64_t c : classes) {
-    require(c >= 0 && c < class_count(), Code::kNotFound, "class ", c,
-            " is unknown; the data set has the classes 0 to ", class_count() - 1);
-    named[c] = true;
-  }
+  const std::vector<bool> named = class_flags(classes, class_count());
   std::vector<bool> chosen(size());
   for (int64_t i = 0; i < size(); ++i) chosen[i] = named[label(i)];
   return where(chosen, keep);
@@ -234,8 +214,9 @@ std::vector<bool> Dataset::draw_per_class(const Count& count, uint64_t seed,
   for (int64_t c = 0; c < class_count(); ++c) {
     const auto n = static_cast<int64_t>(members[c].size());
     if (n == 0) continue;
-    const std::vector<int64_t> order = RandomStream(seed, str(purpose, "/", c)).permutation(n);
-    for (int64_t k = 0; k < count(n); ++k) chosen[members[c][order[k]]] = true;
+    const std::vector<bool> drawn =
+        draw_positions(count(n), n, RandomStream(seed, str(purpose, "/", c)));
+    for (int64_t k = 0; k < n; ++k) chosen[members[c][k]] = drawn[k];
   }
   return chosen;
 }
@@ -249,10 +230,7 @@ Dataset Dataset::few_shot(int64_t count, uint64_t seed) const {
 Dataset Dataset::ratio(double ratio, uint64_t seed) const {
   check_share("the data ratio", ratio);
   const auto count = static_cast<int64_t>(std::floor(ratio * static_cast<double>(size())));
-  const std::vector<int64_t> order = RandomStream(seed, "data-ratio").permutation(size());
-  std::vector<bool> chosen(size(), false);
-  for (int64_t k = 0; k < count; ++k) chosen[order[k]] = true;
-  return where(chosen);
+  return where(draw_positions(count, size(), RandomStream(seed, "data-ratio")));
 }
 
 std::pair<Dataset, Dataset> Dataset::split(double fraction, uint64_t seed) const {

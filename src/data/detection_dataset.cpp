@@ -12,6 +12,7 @@
 #include <unordered_set>
 
 #include "data/describe.h"
+#include "data/selection.h"
 #include "data/sources.h"
 #include "storage/digest.h"
 #include "storage/file.h"
@@ -23,11 +24,6 @@ namespace {
 
 constexpr int64_t kMaxClasses = 1'000'000;
 constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
-
-void check_share(const char* name, double value) {
-  require(value >= 0 && value <= 1, Code::kInvalidArgument, name, " is ", value,
-          ", allowed is 0 to 1");
-}
 
 void check_categories(const std::vector<DetectionCategory>& categories) {
   const auto count = static_cast<int64_t>(categories.size());
@@ -188,14 +184,7 @@ std::vector<int64_t> DetectionDataset::histogram() const {
   return counts;
 }
 
-std::vector<int64_t> DetectionDataset::present_classes() const {
-  const std::vector<int64_t> counts = histogram();
-  std::vector<int64_t> present;
-  for (int64_t c = 0; c < class_count(); ++c) {
-    if (counts[c] > 0) present.push_back(c);
-  }
-  return present;
-}
+std::vector<int64_t> DetectionDataset::present_classes() const { return present_in(histogram()); }
 
 DetectionDataset DetectionDataset::take(const std::vector<int64_t>& positions) const {
   std::vector<int64_t> indices;
@@ -208,25 +197,11 @@ DetectionDataset DetectionDataset::take(const std::vector<int64_t>& positions) c
 }
 
 DetectionDataset DetectionDataset::where(const std::vector<bool>& chosen, bool value) const {
-  std::vector<int64_t> indices;
-  for (int64_t i = 0; i < size(); ++i) {
-    if (chosen[i] == value) indices.push_back(indices_[i]);
-  }
-  return {source_, std::move(indices), present_};
-}
-
-std::vector<bool> DetectionDataset::named(const std::vector<int64_t>& labels) const {
-  std::vector<bool> named(class_count(), false);
-  for (const int64_t label : labels) {
-    require(label >= 0 && label < class_count(), Code::kNotFound, "class ", label,
-            " is unknown; the data set has the classes 0 to ", class_count() - 1);
-    named[label] = true;
-  }
-  return named;
+  return {source_, indices_where(indices_, chosen, value), present_};
 }
 
 DetectionDataset DetectionDataset::keep_classes(const std::vector<int64_t>& labels) const {
-  const std::vector<bool> wanted = named(labels);
+  const std::vector<bool> wanted = class_flags(labels, class_count());
   std::vector<bool> chosen(size(), false), present(source_->object_count, false);
   for (int64_t i = 0; i < size(); ++i) {
     for_each_object(i, [&](int64_t number, const DetectionObject& object) {
@@ -240,31 +215,26 @@ DetectionDataset DetectionDataset::keep_classes(const std::vector<int64_t>& labe
   return result;
 }
 
-std::vector<bool> DetectionDataset::draw(int64_t count, uint64_t seed, const char* purpose) const {
-  const std::vector<int64_t> order = RandomStream(seed, purpose).permutation(size());
-  std::vector<bool> chosen(size(), false);
-  for (int64_t k = 0; k < std::min(count, size()); ++k) chosen[order[k]] = true;
-  return chosen;
-}
-
 DetectionDataset DetectionDataset::ratio(double ratio, uint64_t seed) const {
   check_share("the data ratio", ratio);
   const auto count = static_cast<int64_t>(std::floor(ratio * static_cast<double>(size())));
-  return where(draw(count, seed, "detection/data-ratio"));
+  return where(draw_positions(count, size(), RandomStream(seed, "detection/data-ratio")));
 }
 
 DetectionDataset DetectionDataset::few_shot(int64_t count, uint64_t seed) const {
   require(count >= 1, Code::kInvalidArgument, "the number of images for each class is ", count,
           ", it must be 1 or more");
   const auto classes = static_cast<int64_t>(present_classes().size());
-  return where(draw(std::min(count, size()) * classes, seed, "detection/few-shot"));
+  return where(draw_positions(std::min(count, size()) * classes, size(),
+                              RandomStream(seed, "detection/few-shot")));
 }
 
 std::pair<DetectionDataset, DetectionDataset> DetectionDataset::split(double fraction,
                                                                       uint64_t seed) const {
   check_share("the split fraction", fraction);
   const auto count = std::llround(fraction * static_cast<double>(size()));
-  const std::vector<bool> second = draw(count, seed, "detection/split");
+  const std::vector<bool> second =
+      draw_positions(count, size(), RandomStream(seed, "detection/split"));
   return {where(second, false), where(second, true)};
 }
 
@@ -280,10 +250,12 @@ DetectionDataset DetectionDataset::drop_objects(double share, uint64_t seed) con
     });
   }
   const auto count = static_cast<int64_t>(numbers.size());
-  const std::vector<int64_t> order =
-      RandomStream(seed, "detection/drop-objects").permutation(count);
-  const auto dropped = std::llround(share * static_cast<double>(count));
-  for (int64_t k = 0; k < dropped; ++k) present[numbers[order[k]]] = false;
+  const std::vector<bool> dropped =
+      draw_positions(std::llround(share * static_cast<double>(count)), count,
+                     RandomStream(seed, "detection/drop-objects"));
+  for (int64_t k = 0; k < count; ++k) {
+    if (dropped[k]) present[numbers[k]] = false;
+  }
   return {source_, indices_, std::make_shared<const std::vector<bool>>(std::move(present))};
 }
 

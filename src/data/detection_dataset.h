@@ -123,9 +123,6 @@ class DetectionDataset {
   template <typename Body>
   void for_each_object(int64_t i, const Body& body) const;
   void check_position(int64_t i) const;
-  std::vector<bool> named(const std::vector<int64_t>& labels) const;
-  /// The first `count` images of a random order, or all others.
-  std::vector<bool> draw(int64_t count, uint64_t seed, const char* purpose) const;
   DetectionDataset where(const std::vector<bool>& chosen, bool value = true) const;
   std::string compute_digest() const;
 
