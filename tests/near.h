@@ -8,6 +8,13 @@
 
 namespace lethe::testing {
 
+/// A matrix by its rows, float64.
+inline at::Tensor matrix(const std::vector<std::vector<double>>& values) {
+  std::vector<at::Tensor> list;
+  for (const auto& row : values) list.push_back(at::tensor(row, at::kDouble));
+  return at::stack(list);
+}
+
 /// Largest difference over the largest magnitude of `expected`; infinite for unlike shapes or NaN.
 inline double deviation(const at::Tensor& actual, const at::Tensor& expected) {
   if (actual.sizes() != expected.sizes()) return INFINITY;

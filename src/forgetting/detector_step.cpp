@@ -27,14 +27,14 @@ DetectorStep::DetectorStep(const DeformableDetr& model, const Weights& start, Lo
       dropout_(dropout),
       generator_(std::move(generator)) {}
 
-DetectionLosses DetectorStep::run(const DetectorBatch& forget, const DetectorBatch& retain) {
+DetectionLosses DetectorStep::run(const DetectorInput& forget, const DetectorInput& retain) {
   const at::AutoGradMode gradients(true);
   LoraLeaves leaves(lora_);
   const Weights weights = leaves.merge(start_);
   ForwardOptions options;
   options.dropout = dropout_;
   options.generator = &generator_;
-  const auto forward = [&](const DetectorBatch& batch) {
+  const auto forward = [&](const DetectorInput& batch) {
     return DetectionSide{model_.forward(weights, batch.features, batch.padding, options).layers,
                          batch.targets};
   };

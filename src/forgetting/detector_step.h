@@ -10,8 +10,8 @@ namespace lethe {
 
 /// Images with their objects, as the encoder takes them. Features are the backbone's and depend on
 /// no LoRA value, so they may be kept between steps where the images stay the same.
-struct DetectorBatch {
-  std::vector<at::Tensor> features;  ///< DeformableDetr::features()
+struct DetectorInput {
+  std::vector<at::Tensor> features;  ///< ResNet::features(), or the caller's
   at::Tensor padding;                ///< ImageBatch::padding
   std::vector<DetectionTargets> targets;
 };
@@ -28,7 +28,7 @@ class DetectorStep {
 
   /// Losses at the present LoRA values; lora.gradients() becomes dL/d(A, B), L_structure's part
   /// excepted.
-  DetectionLosses run(const DetectorBatch& forget, const DetectorBatch& retain);
+  DetectionLosses run(const DetectorInput& forget, const DetectorInput& retain);
 
   /// What the model said in the last run(), of the last layer.
   const DetectorLayer& forget_output() const { return forget_output_; }

@@ -8,7 +8,6 @@
 #include <numbers>
 
 #include "models/detector_names.h"
-#include "models/resnet.h"
 #include "support/error.h"
 
 namespace lethe {
@@ -302,14 +301,11 @@ std::vector<AdapterSite> DeformableDetr::adapter_sites() const {
   return sites;
 }
 
-std::vector<at::Tensor> DeformableDetr::features(const Weights& weights,
-                                                 const at::Tensor& pixels) const {
+ResNet DeformableDetr::backbone(const Weights& weights) const {
   require(spec_.has_backbone(), Code::kUnsupported,
           "the model spec's \"backbone\" is \"features\": the caller brings the maps");
-  require(pixels.dim() == 4 && pixels.size(1) == 3, Code::kInvalidArgument, "images have shape ",
-          pixels.sizes(), ", a detector takes [N, 3, height, width]");
-  return ResNet(spec_.backbone, kBackbone, weights)
-      .features(pixels, static_cast<int64_t>(spec_.feature_channels.size()));
+  return ResNet(spec_.backbone, kBackbone, weights,
+                static_cast<int64_t>(spec_.feature_channels.size()));
 }
 
 Pyramid DeformableDetr::pyramid(const Weights& weights, const std::vector<at::Tensor>& features,

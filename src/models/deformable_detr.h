@@ -8,6 +8,7 @@
 #include "models/detection.h"
 #include "models/detector_spec.h"
 #include "models/model.h"
+#include "models/resnet.h"
 
 namespace lethe {
 
@@ -47,8 +48,9 @@ class DeformableDetr {
   /// E + D - 1, each a group of its own.
   std::vector<AdapterSite> adapter_sites() const;
 
-  /// The backbone's maps of a batch, finest first. Needs a backbone.
-  std::vector<at::Tensor> features(const Weights& weights, const at::Tensor& pixels) const;
+  /// The feature extractor, made once for all batches: folding is work. Throws kUnsupported when
+  /// the caller brings the maps. It gives as many as forward() takes.
+  ResNet backbone(const Weights& weights) const;
   /// From maps [B, C_l, H_l, W_l], one for each of spec().feature_channels, and the canvas'
   /// padding. `options.dropout`: the probability in force. Differentiable in weights and maps.
   DetectorOutput forward(const Weights& weights, const std::vector<at::Tensor>& features,

@@ -42,22 +42,15 @@ std::vector<NameRule> hugging_face_rules(const DetectorSpec& spec) {
   return rules;
 }
 
-/// Hugging Face keeps q, k and v of the decoder's self-attention apart. Incomplete triples stay and
-/// are reported as unknown names.
+/// Hugging Face keeps q, k and v of the decoder's self-attention apart.
 void stack_qkv(Weights& weights, int64_t layers) {
   for (int64_t i = 0; i < layers; ++i) {
     const std::string attention = str("model.decoder.layers.", i, ".self_attn.");
-    for (const char* kind : {"weight", "bias"}) {
-      const auto q = weights.find(str(attention, "q_proj.", kind));
-      const auto k = weights.find(str(attention, "k_proj.", kind));
-      const auto v = weights.find(str(attention, "v_proj.", kind));
-      if (q == weights.end() || k == weights.end() || v == weights.end()) continue;
-      if (q->second.sizes() != k->second.sizes() || q->second.sizes() != v->second.sizes())
-        continue;
-      weights[str(attention, "qkv.", kind)] = at::cat({q->second, k->second, v->second}, 0);
-      for (const char* part : {"q_proj.", "k_proj.", "v_proj."}) {
-        weights.erase(str(attention, part, kind));
-      }
+    for (const std::string kind : {"weight", "bias"}) {
+      stack_rows(weights,
+                 {attention + "q_proj." + kind, attention + "k_proj." + kind,
+                  attention + "v_proj." + kind},
+                 attention + "qkv." + kind);
     }
   }
 }

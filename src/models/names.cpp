@@ -48,21 +48,13 @@ std::vector<NameRule> hugging_face_rules(int64_t depth) {
   return rules;
 }
 
-/// query, key and value of each layer as one "qkv"; incomplete triples stay and are reported later.
+/// query, key and value of each layer as one "qkv".
 void stack_qkv(Weights& weights, int64_t depth) {
   for (int64_t i = 0; i < depth; ++i) {
     const std::string layer = "vit.encoder.layer." + std::to_string(i) + ".attention.attention.";
-    for (const char* kind : {"weight", "bias"}) {
-      std::vector<at::Tensor> parts;
-      for (const char* part : {"query.", "key.", "value."}) {
-        const auto found = weights.find(layer + part + kind);
-        if (found != weights.end()) parts.push_back(found->second);
-      }
-      const bool same = parts.size() == 3 && parts[0].sizes() == parts[1].sizes() &&
-                        parts[0].sizes() == parts[2].sizes();
-      if (!same) continue;
-      for (const char* part : {"query.", "key.", "value."}) weights.erase(layer + part + kind);
-      weights[layer + "qkv." + kind] = at::cat(parts, 0);
+    for (const std::string kind : {"weight", "bias"}) {
+      stack_rows(weights, {layer + "query." + kind, layer + "key." + kind, layer + "value." + kind},
+                 layer + "qkv." + kind);
     }
   }
 }
@@ -103,6 +95,18 @@ Weights rename_prefixes(Weights weights, const std::vector<NameRule>& rules) {
             "\" stands for \"", target, "\", which the checkpoint holds under another name too");
   }
   return renamed;
+}
+
+void stack_rows(Weights& weights, const std::vector<std::string>& parts, const std::string& whole) {
+  std::vector<at::Tensor> tensors;
+  for (const std::string& part : parts) {
+    const auto found = weights.find(part);
+    if (found == weights.end()) return;
+    if (!tensors.empty() && found->second.sizes() != tensors[0].sizes()) return;
+    tensors.push_back(found->second);
+  }
+  for (const std::string& part : parts) weights.erase(part);
+  weights[whole] = at::cat(tensors, 0);
 }
 
 const char* naming_name(Naming naming) {

@@ -20,6 +20,10 @@ using NameRule = std::pair<std::string, std::string>;
 /// kInvalidArgument when two tensors stand for one.
 Weights rename_prefixes(Weights weights, const std::vector<NameRule>& rules);
 
+/// The tensors `parts` as one, `whole`: rows of the first, then of the next. Parts that are
+/// incomplete or of unlike shapes stay, to be reported as unknown names.
+void stack_rows(Weights& weights, const std::vector<std::string>& parts, const std::string& whole);
+
 /// "timm" and so on, for messages.
 const char* naming_name(Naming naming);
 

@@ -100,7 +100,9 @@ at::Tensor ResNet::Convolution::operator()(const at::Tensor& x) const {
                     at::IntArrayRef{padding, padding});
 }
 
-ResNet::ResNet(const std::string& name, const std::string& prefix, const Weights& weights) {
+ResNet::ResNet(const std::string& name, const std::string& prefix, const Weights& weights,
+               int64_t maps)
+    : maps_(maps) {
   const auto folded = [&](const Part& part) {
     const at::Tensor scale =
         weights.at(part.norm + ".weight") * (weights.at(part.norm + ".running_var") + 1e-5).rsqrt();
@@ -120,7 +122,9 @@ ResNet::ResNet(const std::string& name, const std::string& prefix, const Weights
   }
 }
 
-std::vector<at::Tensor> ResNet::features(const at::Tensor& images, int64_t count) const {
+std::vector<at::Tensor> ResNet::features(const at::Tensor& images) const {
+  require(images.dim() == 4 && images.size(1) == 3, Code::kInvalidArgument, "images have shape ",
+          images.sizes(), ", a detector takes [N, 3, height, width]");
   at::Tensor x = at::max_pool2d(at::relu(stem_(images)), {3, 3}, {2, 2}, {1, 1});
   std::vector<at::Tensor> maps;
   for (const std::vector<Block>& stage : stages_) {
@@ -133,7 +137,7 @@ std::vector<at::Tensor> ResNet::features(const at::Tensor& images, int64_t count
     }
     maps.push_back(x);
   }
-  return {maps.end() - count, maps.end()};
+  return {maps.end() - maps_, maps.end()};
 }
 
 }  // namespace lethe

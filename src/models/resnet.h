@@ -21,12 +21,13 @@ std::vector<TensorSpec> resnet_tensors(const std::string& name, const std::strin
 /// b - m g / sqrt(v + 1e-5). Statistics never change, so this is exact up to rounding.
 class ResNet {
  public:
-  /// From weights under resnet_tensors()' names, folded once. `name` and `prefix` as there.
-  ResNet(const std::string& name, const std::string& prefix, const Weights& weights);
+  /// From weights under resnet_tensors()' names, folded once. `name` and `prefix` as there. `maps`:
+  /// how many of the last stages features() gives, 1 to 3.
+  ResNet(const std::string& name, const std::string& prefix, const Weights& weights, int64_t maps);
 
-  /// Images [B, 3, H, W] to the maps of the last `count` stages, 1 to 3 of them, finest first:
-  /// [B, C_s, ceil(H / stride), ceil(W / stride)].
-  std::vector<at::Tensor> features(const at::Tensor& images, int64_t count) const;
+  /// Images [B, 3, H, W] to the last stages' maps, finest first: [B, C_s, ceil(H / stride), ceil(W
+  /// / stride)]. Throws kInvalidArgument for images of another shape.
+  std::vector<at::Tensor> features(const at::Tensor& images) const;
 
  private:
   struct Convolution {
@@ -38,6 +39,7 @@ class ResNet {
     std::vector<Convolution> path;        ///< a ReLU after each but the last
     std::vector<Convolution> downsample;  ///< none: the shortcut is the identity
   };
+  int64_t maps_;
   Convolution stem_;
   std::vector<std::vector<Block>> stages_;  ///< C2 to C5
 };

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "forgetting/objects.h"
+#include "golden/settings.h"
 #include "models/boxes.h"
 #include "near.h"
 #include "storage/safetensors.h"
@@ -15,29 +17,14 @@
 namespace lethe::testing {
 namespace {
 
-at::Tensor rows(const std::vector<std::vector<double>>& values) {
-  std::vector<at::Tensor> list;
-  for (const auto& row : values) list.push_back(at::tensor(row, at::kDouble));
-  return at::stack(list);
-}
-
-DetectionTargets objects(const std::vector<int64_t>& labels,
-                         const std::vector<std::vector<double>>& boxes) {
-  return {at::tensor(labels, at::kLong), rows(boxes)};
-}
-
-DetectionTargets no_objects() {
-  return {at::empty({0}, at::kLong), at::empty({0, 4}, at::kDouble)};
-}
-
 /// The logit of a probability.
 double logit(double p) { return std::log(p / (1 - p)); }
 
 /// Two queries, two classes, one object of class 1 that the second query lies nearly on.
 DetectorLayer by_hand() {
-  return {rows({{logit(.2), logit(.4)}, {logit(.1), logit(.5)}}).unsqueeze(0),
-          rows({{.8, .8, .2, .2}, {.35, .3, .2, .2}}).unsqueeze(0),
-          rows({{7, 7, 7}, {.5, .5, 0}}).unsqueeze(0)};
+  return {matrix({{logit(.2), logit(.4)}, {logit(.1), logit(.5)}}).unsqueeze(0),
+          matrix({{.8, .8, .2, .2}, {.35, .3, .2, .2}}).unsqueeze(0),
+          matrix({{7, 7, 7}, {.5, .5, 0}}).unsqueeze(0)};
 }
 std::vector<DetectionTargets> one_object() { return {objects({1}, {{.3, .3, .2, .2}})}; }
 
@@ -49,27 +36,27 @@ constexpr double kL1 = .05, kGiou = 1 - .6;
 // KL of softmax(2, 0, 0) from softmax(.5, .5, 0) (algorithm.md 11.8).
 constexpr double kDistance = 0.34570090;
 
-at::Tensor classifier() { return rows({{0, 1, 0}, {2, 0, 0}}); }
+at::Tensor classifier() { return matrix({{0, 1, 0}, {2, 0, 0}}); }
 
 // ---------------------------------------------------------------------------------- focal loss
 
 void focal_loss_by_hand(void**) {
-  const at::Tensor logits = rows({{logit(.2), logit(.9), logit(.5)}});
+  const at::Tensor logits = matrix({{logit(.2), logit(.9), logit(.5)}});
   const at::Tensor wanted = at::tensor({0, 1, 0}, at::kLong).to(at::kBool).unsqueeze(0);
   expect_near(
       sigmoid_focal_loss(logits, wanted, .25, 2),
-      rows({{-.75 * .04 * std::log(.8), -.25 * .01 * std::log(.9), -.75 * .25 * std::log(.5)}}),
+      matrix({{-.75 * .04 * std::log(.8), -.25 * .01 * std::log(.9), -.75 * .25 * std::log(.5)}}),
       1e-12);
   // alpha .5 and gamma 0: half the cross entropy.
   expect_near(sigmoid_focal_loss(logits, wanted, .5, 0),
-              rows({{-.5 * std::log(.8), -.5 * std::log(.9), -.5 * std::log(.5)}}), 1e-12);
+              matrix({{-.5 * std::log(.8), -.5 * std::log(.9), -.5 * std::log(.5)}}), 1e-12);
 }
 
 void focal_loss_of_sure_logits(void**) {
-  at::Tensor logits = rows({{-800, -30, 30, 800}}).requires_grad_(true);
+  at::Tensor logits = matrix({{-800, -30, 30, 800}}).requires_grad_(true);
   const at::Tensor none = at::zeros({1, 4}, at::kBool);
   const at::Tensor loss = sigmoid_focal_loss(logits, none, .25, 2);
-  expect_near(loss, rows({{0, .75 * std::exp(-90), 22.5, 600}}), 1e-12);
+  expect_near(loss, matrix({{0, .75 * std::exp(-90), 22.5, 600}}), 1e-12);
   loss.sum().backward();
   assert_true(at::isfinite(logits.grad()).all().item<bool>());
   // Float32 keeps the digits of what a sure query still costs.
@@ -88,9 +75,9 @@ void terms_by_hand(void**) {
   const Prototypes prototypes(classifier());
   const DetectionTerms terms = detection_terms({by_hand()}, one_object(), &prototypes);
   assert_true(terms.matchings[0].queries == std::vector<int64_t>({1}));
-  expect_near(terms.focal, rows({{kFocal}})[0], 1e-12);
-  expect_near(terms.l1, rows({{kL1}})[0], 1e-12);
-  expect_near(terms.giou, rows({{kGiou}})[0], 1e-12);
+  expect_near(terms.focal, matrix({{kFocal}})[0], 1e-12);
+  expect_near(terms.l1, matrix({{kL1}})[0], 1e-12);
+  expect_near(terms.giou, matrix({{kGiou}})[0], 1e-12);
   expect_close(terms.prototype.item<double>(), kDistance, 1e-8);
   assert_true(terms.prototype.dim() == 0);
   assert_false(detection_terms({by_hand()}, one_object()).prototype.defined());
@@ -197,9 +184,9 @@ void beyond_the_bound_only_boxes_are_trained(void**) {
 
 void the_bound_holds_for_each_layer(void**) {
   DetectionTerms terms;
-  terms.focal = rows({{2, 9}})[0];  // together 2 * 11 = 22 lies beyond 15 as well as below 30
-  terms.l1 = rows({{.1, .2}})[0];
-  terms.giou = rows({{.3, .4}})[0];
+  terms.focal = matrix({{2, 9}})[0];  // together 2 * 11 = 22 lies beyond 15 as well as below 30
+  terms.l1 = matrix({{.1, .2}})[0];
+  terms.giou = matrix({{.3, .4}})[0];
   expect_close(forget_total(terms, 15).item<double>(), 11 + 0 + 5 * .3 + 2 * .7, 1e-12);
   expect_close(retain_total(terms).item<double>(), 22 + 5 * .3 + 2 * .7, 1e-12);
 }
@@ -368,12 +355,7 @@ void expect_golden(const std::string& name) {
     }
     return batch;
   };
-  ForgetConfig config;
-  config.forget_bound = settings.at("BND");
-  config.forget_weight = settings.at("beta");
-  config.prototype_bound = settings.at("BND_pro");
-  config.prototype_forget_weight = settings.at("pro_f_weight");
-  config.prototype_retain_weight = settings.at("pro_r_weight");
+  const ForgetConfig config = settings_of(settings);
   const int64_t last = settings.at("decoder_layers").get<int64_t>() - 1;
   const Prototypes prototypes(base.at(str("class_embed.", last, ".weight")));
   const DetectionLosses all = detection_losses(side("forget"), side("retain"), config, &prototypes);

@@ -8,12 +8,6 @@
 namespace lethe::testing {
 namespace {
 
-at::Tensor rows(const std::vector<std::vector<double>>& values) {
-  std::vector<at::Tensor> list;
-  for (const auto& row : values) list.push_back(at::tensor(row, at::kDouble));
-  return at::stack(list);
-}
-
 at::Tensor labels(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
 
 at::Tensor scalar(double value) { return at::full({}, value, at::kDouble); }
@@ -51,8 +45,8 @@ void check_7_bounded_forget_loss(void**) {
 
 void trap_the_relu_is_on_the_batch_mean(void**) {
   const Head head = identity_head(2);
-  at::Tensor e_f = rows({with_cross_entropy(100), with_cross_entropy(130)}).requires_grad_(true);
-  const at::Tensor e_r = rows({{3, 0}});
+  at::Tensor e_f = matrix({with_cross_entropy(100), with_cross_entropy(130)}).requires_grad_(true);
+  const at::Tensor e_r = matrix({{3, 0}});
   const auto run = [&](double bound) {
     return losses(head, nullptr, settings(bound, 0.2), e_f, labels({0, 0}), e_r, labels({0}));
   };
@@ -66,16 +60,16 @@ void trap_the_relu_is_on_the_batch_mean(void**) {
   expect_close(terms.forget.item<double>(), 5, 1e-12);
   terms.trained.backward();
   // -beta/B d(CE)/d(e) with d(CE)/d(e_y) = p_y - 1: the sample at 130 is pushed as well.
-  expect_near(e_f.grad(), rows({{0.1, -0.1}, {0.1, -0.1}}), 1e-12);
+  expect_near(e_f.grad(), matrix({{0.1, -0.1}, {0.1, -0.1}}), 1e-12);
 }
 
 void the_margin_of_the_true_class_is_in_the_loss(void**) {
   ModelSpec spec;
   spec.head = HeadKind::kCosFace;
   spec.head_margin = 0.35;
-  const Head head(spec, rows({{1, 0}, {0, 2}, {-1, 1}}), {});
-  const LossTerms terms = losses(head, nullptr, settings(105, 0.2), rows({{3, 4}}), labels({1}),
-                                 rows({{3, 4}, {3, 4}}), labels({1, 0}));
+  const Head head(spec, matrix({{1, 0}, {0, 2}, {-1, 1}}), {});
+  const LossTerms terms = losses(head, nullptr, settings(105, 0.2), matrix({{3, 4}}), labels({1}),
+                                 matrix({{3, 4}, {3, 4}}), labels({1, 0}));
   expect_close(terms.ce_forget.item<double>(), 9.60006773, 1e-9);
   // Under the margin class 0 wins (check 6), so class 1 counts as wrong; class 0 as wrong as well.
   expect_close(terms.hits_forget.item<double>(), 0);
@@ -86,8 +80,8 @@ void the_margin_of_the_true_class_is_in_the_loss(void**) {
 // prototypes
 
 void check_8_prototype_distance(void**) {
-  const Prototypes prototypes(rows({{2, 0, 0}, {0, 1, 0}}));
-  const at::Tensor first = rows({{1, 0, -1}}), second = rows({{.5, .5, 0}});
+  const Prototypes prototypes(matrix({{2, 0, 0}, {0, 1, 0}}));
+  const at::Tensor first = matrix({{1, 0, -1}}), second = matrix({{.5, .5, 0}});
   const auto distance = [&](const at::Tensor& e, const std::vector<int64_t>& y) {
     return prototype_distance(prototypes, e, labels(y)).item<double>();
   };
@@ -98,7 +92,7 @@ void check_8_prototype_distance(void**) {
 }
 
 void distance_is_zero_at_the_prototype_up_to_a_constant(void**) {
-  const at::Tensor p = rows({{2, -1, 0.5}, {0, 1, 7}});
+  const at::Tensor p = matrix({{2, -1, 0.5}, {0, 1, 7}});
   const Prototypes prototypes(p);
   for (double shift : {0.0, 3.0, -40.0}) {
     const at::Tensor e = p + shift;
@@ -108,8 +102,8 @@ void distance_is_zero_at_the_prototype_up_to_a_constant(void**) {
 }
 
 void prototypes_saturate_without_nan(void**) {
-  const Prototypes prototypes(rows({{1000, 0, -1000}}));  // softmax with exact zeros
-  at::Tensor e = rows({{-1000, 0, 1000}}).requires_grad_(true);
+  const Prototypes prototypes(matrix({{1000, 0, -1000}}));  // softmax with exact zeros
+  at::Tensor e = matrix({{-1000, 0, 1000}}).requires_grad_(true);
   const at::Tensor distance = prototype_distance(prototypes, e, labels({0}));
   expect_close(distance.item<double>(), 2000, 1e-9);
   distance.backward();
@@ -129,9 +123,9 @@ void small_distances_keep_their_digits(void**) {
 }
 
 void prototype_terms_push_and_pull(void**) {
-  const Prototypes prototypes(rows({{2, 0, 0}, {0, 1, 0}}));
-  at::Tensor e_f = rows({{1, 0, -1}}).requires_grad_(true);
-  at::Tensor e_r = rows({{.5, .5, 0}}).requires_grad_(true);
+  const Prototypes prototypes(matrix({{2, 0, 0}, {0, 1, 0}}));
+  at::Tensor e_f = matrix({{1, 0, -1}}).requires_grad_(true);
+  at::Tensor e_r = matrix({{.5, .5, 0}}).requires_grad_(true);
   ForgetConfig config = settings(1, 0);  // the cross entropy of e_f lies above this bound
   config.prototype_forget_weight = 0.01;
   config.prototype_retain_weight = 0.5;
@@ -148,7 +142,7 @@ void prototype_terms_push_and_pull(void**) {
                terms.ce_retain.item<double>() + terms.prototype.item<double>(), 1e-12);
   terms.trained.backward();
   // d D / d e = softmax(e) - softmax(P_y), pushed with -w_f.
-  const at::Tensor p1 = at::softmax(rows({{0, 1, 0}}), 1);
+  const at::Tensor p1 = at::softmax(matrix({{0, 1, 0}}), 1);
   expect_near(e_f.grad(), -0.01 * (at::softmax(e_f.detach(), 1) - p1), 1e-9);
 
   config.prototype_bound = 0.4;  // beyond its own bound: no push left
@@ -160,8 +154,8 @@ void prototype_terms_push_and_pull(void**) {
 }
 
 void gs_lora_has_no_prototype_terms(void**) {
-  const LossTerms terms = losses(identity_head(2), nullptr, settings(15, 0.2), rows({{1, 0}}),
-                                 labels({0}), rows({{0, 1}}), labels({1}));
+  const LossTerms terms = losses(identity_head(2), nullptr, settings(15, 0.2), matrix({{1, 0}}),
+                                 labels({0}), matrix({{0, 1}}), labels({1}));
   assert_false(terms.prototype.defined());
   assert_false(terms.prototype_forget.defined() || terms.prototype_retain.defined());
   expect_close(terms.hits_forget.item<double>(), 1);
@@ -175,15 +169,15 @@ void gs_lora_has_no_prototype_terms(void**) {
 /// whatever the embeddings are.
 void check_9_total(void**) {
   const double p_f = std::exp(-12.5), p_r = std::exp(-0.7);
-  const at::Tensor bias = rows({{p_f, p_f, p_r, 1 - 2 * p_f - p_r}})[0].log();
+  const at::Tensor bias = matrix({{p_f, p_f, p_r, 1 - 2 * p_f - p_r}})[0].log();
   const Head head = linear_head(at::zeros({4, 3}, at::kDouble), bias);
-  const Prototypes prototypes(rows({{2, 0, 0}, {0, 1, 0}, {0, 0, 0}, {0, 0, 0}}));
+  const Prototypes prototypes(matrix({{2, 0, 0}, {0, 1, 0}, {0, 0, 0}, {0, 0, 0}}));
   ForgetConfig config = settings(105, 0.2);
   config.prototype_forget_weight = 0.01;
   config.prototype_retain_weight = 0;
   config.prototype_bound = 18;
-  const LossTerms terms = losses(head, &prototypes, config, rows({{1, 0, -1}, {.5, .5, 0}}),
-                                 labels({1, 0}), rows({{4, 5, 6}}), labels({2}));
+  const LossTerms terms = losses(head, &prototypes, config, matrix({{1, 0, -1}, {.5, .5, 0}}),
+                                 labels({1, 0}), matrix({{4, 5, 6}}), labels({2}));
   expect_close(terms.ce_retain.item<double>(), 0.7, 1e-12);
   expect_close(terms.ce_forget.item<double>(), 12.5, 1e-12);
   expect_close(terms.prototype_forget.item<double>(), 0.38898952, 1e-8);
@@ -202,9 +196,9 @@ void trap_defaults_belong_to_the_head(void**) {
   ModelSpec spec;
   spec.head = HeadKind::kCosFace;
   spec.head_margin = 0.35;
-  const Head head(spec, rows({{1, 0}, {-1, 0}}), {});
+  const Head head(spec, matrix({{1, 0}, {-1, 0}}), {});
   const at::Tensor y = labels({1});
-  const double worst = at::cross_entropy_loss(head.scores(rows({{1, 0}}), y), y).item<double>();
+  const double worst = at::cross_entropy_loss(head.scores(matrix({{1, 0}}), y), y).item<double>();
   expect_close(worst, 150.4, 1e-9);
 }
 

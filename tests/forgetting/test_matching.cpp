@@ -4,27 +4,13 @@
 #include <limits>
 #include <numeric>
 
+#include "forgetting/objects.h"
 #include "models/boxes.h"
 #include "near.h"
 #include "support/random.h"
 
 namespace lethe::testing {
 namespace {
-
-at::Tensor rows(const std::vector<std::vector<double>>& values) {
-  std::vector<at::Tensor> list;
-  for (const auto& row : values) list.push_back(at::tensor(row, at::kDouble));
-  return at::stack(list);
-}
-
-DetectionTargets objects(const std::vector<int64_t>& labels,
-                         const std::vector<std::vector<double>>& boxes) {
-  return {at::tensor(labels, at::kLong), rows(boxes)};
-}
-
-DetectionTargets no_objects() {
-  return {at::empty({0}, at::kLong), at::empty({0, 4}, at::kDouble)};
-}
 
 struct Case {
   at::Tensor logits, boxes;
@@ -77,7 +63,7 @@ double total(const Case& c, int64_t image, const Matching& m, const DetectionWei
 void a_matching_by_hand(void**) {
   // The first query lies on the second object, the second nearly on the first, the third is apart.
   const Case c{at::zeros({1, 3, 2}, at::kDouble),
-               rows({{.7, .7, .2, .2}, {.3, .31, .2, .2}, {.5, .1, .1, .1}}).unsqueeze(0),
+               matrix({{.7, .7, .2, .2}, {.3, .31, .2, .2}, {.5, .1, .1, .1}}).unsqueeze(0),
                {objects({0, 1}, {{.3, .3, .2, .2}, {.7, .7, .2, .2}})}};
   const std::vector<Matching> m = match(c.logits, c.boxes, c.targets);
   assert_int_equal(m.size(), 1);

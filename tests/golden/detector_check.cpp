@@ -4,6 +4,7 @@
 #include "adapters/group_sparsity.h"
 #include "forgetting/detector_step.h"
 #include "golden/comparison.h"
+#include "golden/settings.h"
 #include "storage/file.h"
 
 namespace lethe {
@@ -29,20 +30,6 @@ DeformableDetr detector_of(const Json& config) {
                                {"auxiliary_losses", config.at("aux_loss")}}));
 }
 
-ForgetConfig settings_of(const Json& config) {
-  ForgetConfig settings;
-  settings.forget_bound = config.at("BND");
-  settings.forget_weight = config.at("beta");
-  settings.structure_weight = config.at("alpha");
-  settings.prototype_bound = config.at("BND_pro");
-  settings.prototype_forget_weight = config.at("pro_f_weight");
-  settings.prototype_retain_weight = config.at("pro_r_weight");
-  settings.learning_rate = config.at("lr");
-  settings.weight_decay = config.at("weight_decay");
-  settings.rank = config.at("lora_rank");
-  return settings;
-}
-
 DetectionSettings loss_settings_of(const Json& config) {
   DetectionSettings settings;
   settings.cost = {config.at("matcher_cost").at("label"), config.at("matcher_cost").at("l1"),
@@ -66,9 +53,9 @@ at::Tensor padding_of(const Json& config) {
   return padding;
 }
 
-DetectorBatch batch_of(const Weights& batches, const Json& config, const char* side, int64_t step) {
+DetectorInput batch_of(const Weights& batches, const Json& config, const char* side, int64_t step) {
   const std::string name = str(side, ".", step, ".");
-  DetectorBatch batch{{}, padding_of(config), {}};
+  DetectorInput batch{{}, padding_of(config), {}};
   for (size_t l = 0; l < config.at("feature_channels").size(); ++l) {
     batch.features.push_back(batches.at(str(name, "features.", l)));
   }

@@ -1,7 +1,8 @@
 // golden_check DIR: rebuilds the model of a golden folder through the library's own importer and
-// training step, and prints for logits, embeddings, every loss term of every step, every LoRA gradient
-// and the parameters after 1 and N steps the largest deviation, one line each. Exit 1 beyond the
-// tolerances, 2 when the folder cannot be used. The folders' form: tests/golden/README.md.
+// training step, and prints for logits, embeddings, every loss term of every step, every LoRA
+// gradient and the parameters after 1 and N steps the largest deviation, one line each. Exit 1
+// beyond the tolerances, 2 when the folder cannot be used. The folders' form:
+// tests/golden/README.md.
 #include <ATen/ATen.h>
 
 #include <set>
@@ -9,6 +10,7 @@
 #include "adapters/group_sparsity.h"
 #include "forgetting/lora_step.h"
 #include "golden/comparison.h"
+#include "golden/settings.h"
 #include "storage/file.h"
 
 namespace lethe {
@@ -19,35 +21,16 @@ ModelSpec spec_of(const Json& config, const Weights& base, int64_t channels) {
   const bool face = architecture.starts_with("face_vit");
   require(face || architecture.starts_with("vit"), Code::kUnsupported, "the architecture \"",
           architecture, "\" is none of face_vit, vit, deformable_detr");
-  Json spec = {{"arch", face ? "face_vit" : "vit"},
-               {"classes", config.at("num_classes")},
-               {"image_size", config.at("image_size")},
-               {"channels", channels},
-               {"patch_size", config.at("patch_size")},
-               {"dim", config.at("dim")},
-               {"depth", config.at("depth")},
-               {"heads", config.at("heads")},
-               {"mlp_dim", config.at("mlp_dim")},
-               {"dropout", config.value("dropout", 0.0)}};
+  Json spec = {{"arch", face ? "face_vit" : "vit"},     {"classes", config.at("num_classes")},
+               {"image_size", config.at("image_size")}, {"channels", channels},
+               {"patch_size", config.at("patch_size")}, {"dim", config.at("dim")},
+               {"depth", config.at("depth")},           {"heads", config.at("heads")},
+               {"mlp_dim", config.at("mlp_dim")},       {"dropout", config.value("dropout", 0.0)}};
   if (face) spec["head_dim"] = config.at("dim_head");
   if (config.contains("layer_norm_eps")) spec["layer_norm_eps"] = config["layer_norm_eps"];
   const std::string head = config.value("head", "linear");
   spec["head"] = head == "CosFace" ? "cosface" : head == "ArcFace" ? "arcface" : "linear";
   return ModelSpec::from_json(spec);
-}
-
-ForgetConfig settings_of(const Json& config) {
-  ForgetConfig settings;
-  settings.forget_bound = config.at("BND");
-  settings.forget_weight = config.at("beta");
-  settings.structure_weight = config.at("alpha");
-  settings.prototype_bound = config.at("BND_pro");
-  settings.prototype_forget_weight = config.at("pro_f_weight");
-  settings.prototype_retain_weight = config.at("pro_r_weight");
-  settings.learning_rate = config.at("lr");
-  settings.weight_decay = config.at("weight_decay");
-  settings.rank = config.at("lora_rank");
-  return settings;
 }
 
 /// Rows P_c of the folder's "prototype.C" tensors.
@@ -106,8 +89,8 @@ int check(const std::string& folder) {
     const auto at = [&](const char* name) { return batches.at(name)[s].contiguous(); };
     const at::Tensor y_f = at("forget_labels").to(at::kLong);
     const at::Tensor y_r = at("retain_labels").to(at::kLong);
-    const LossTerms terms = step.run(step.prefix(at("forget_images")), y_f,
-                                     step.prefix(at("retain_images")), y_r);
+    const LossTerms terms =
+        step.run(step.prefix(at("forget_images")), y_f, step.prefix(at("retain_images")), y_r);
     const std::vector<double> norms = group_norms(lora);
     double structure = 0;
     for (double norm : norms) structure += norm;

@@ -8,12 +8,6 @@
 namespace lethe::testing {
 namespace {
 
-at::Tensor rows(const std::vector<std::vector<double>>& values) {
-  std::vector<at::Tensor> list;
-  for (const auto& row : values) list.push_back(at::tensor(row, at::kDouble));
-  return at::stack(list);
-}
-
 at::Tensor random_corners(int64_t n, const char* name) {
   at::Generator generator = RandomStream(1, name).generator();
   const at::Tensor low = at::empty({n, 2}, at::kDouble).uniform_(0, 1, generator);
@@ -21,8 +15,8 @@ at::Tensor random_corners(int64_t n, const char* name) {
 }
 
 void forms_are_inverse(void**) {
-  const at::Tensor centres = rows({{.5, .4, .2, .6}, {1, 1, 0, 2}});
-  const at::Tensor corners = rows({{.4, .1, .6, .7}, {1, 0, 1, 2}});
+  const at::Tensor centres = matrix({{.5, .4, .2, .6}, {1, 1, 0, 2}});
+  const at::Tensor corners = matrix({{.4, .1, .6, .7}, {1, 0, 1, 2}});
   expect_near(corners_of(centres), corners, 1e-15);
   expect_near(centres_of(corners), centres, 1e-15);
   const at::Tensor batch = at::stack({centres, centres}).unsqueeze(0);  // [1, 2, 2, 4]
@@ -32,17 +26,17 @@ void forms_are_inverse(void**) {
 void areas_are_never_negative(void**) {
   // A box, a segment, a point, and boxes turned inside out in one direction and in both.
   const at::Tensor boxes =
-      rows({{1, 2, 4, 4}, {1, 2, 1, 4}, {1, 2, 1, 2}, {4, 2, 1, 4}, {4, 4, 1, 2}});
-  expect_near(areas(boxes), rows({{6, 0, 0, 0, 0}})[0], 1e-15);
+      matrix({{1, 2, 4, 4}, {1, 2, 1, 4}, {1, 2, 1, 2}, {4, 2, 1, 4}, {4, 4, 1, 2}});
+  expect_near(areas(boxes), matrix({{6, 0, 0, 0, 0}})[0], 1e-15);
 }
 
 void overlaps_by_hand(void**) {
   // Two 2 x 2 squares moved by (1, 1): intersection 1, union 7, around both 9.
   // Two apart: union 8, around both 5 x 2 = 10. One in the middle of a 4 x 4: 4 of 16.
-  const at::Tensor a = rows({{0, 0, 2, 2}, {0, 0, 2, 2}, {1, 1, 3, 3}, {0, 0, 2, 2}});
-  const at::Tensor b = rows({{1, 1, 3, 3}, {3, 0, 5, 2}, {0, 0, 4, 4}, {0, 0, 2, 2}});
-  expect_near(aligned_iou(a, b), rows({{1.0 / 7, 0, .25, 1}})[0], 1e-15);
-  expect_near(aligned_giou(a, b), rows({{1.0 / 7 - 2.0 / 9, -.2, .25, 1}})[0], 1e-15);
+  const at::Tensor a = matrix({{0, 0, 2, 2}, {0, 0, 2, 2}, {1, 1, 3, 3}, {0, 0, 2, 2}});
+  const at::Tensor b = matrix({{1, 1, 3, 3}, {3, 0, 5, 2}, {0, 0, 4, 4}, {0, 0, 2, 2}});
+  expect_near(aligned_iou(a, b), matrix({{1.0 / 7, 0, .25, 1}})[0], 1e-15);
+  expect_near(aligned_giou(a, b), matrix({{1.0 / 7 - 2.0 / 9, -.2, .25, 1}})[0], 1e-15);
 }
 
 void pairs_are_all_rows_with_all_rows(void**) {
@@ -64,8 +58,8 @@ void pairs_are_all_rows_with_all_rows(void**) {
 }
 
 void empty_boxes_are_defined(void**) {
-  const at::Tensor square = rows({{0, 0, 2, 2}}), point = rows({{1, 1, 1, 1}});
-  const at::Tensor far = rows({{3, 1, 3, 1}}), inside_out = rows({{2, 2, 0, 0}});
+  const at::Tensor square = matrix({{0, 0, 2, 2}}), point = matrix({{1, 1, 1, 1}});
+  const at::Tensor far = matrix({{3, 1, 3, 1}}), inside_out = matrix({{2, 2, 0, 0}});
   const auto both = [](const at::Tensor& a, const at::Tensor& b, double iou, double giou) {
     expect_close(aligned_iou(a, b).item<double>(), iou, 1e-15);
     expect_close(aligned_giou(a, b).item<double>(), giou, 1e-15);
@@ -74,7 +68,7 @@ void empty_boxes_are_defined(void**) {
   both(square, far, 0, -(6.0 - 4) / 6);      // around both is 3 x 2
   both(point, point, 0, 0);                  // nothing around both
   both(point, far, 0, 0);                    // a segment
-  both(point, rows({{2, 2, 2, 2}}), 0, -1);  // around both is 1 x 1, all of it empty
+  both(point, matrix({{2, 2, 2, 2}}), 0, -1);  // around both is 1 x 1, all of it empty
   both(square, inside_out, 0, 0);
   for (const at::Tensor& other : {point, far, inside_out, square}) {
     for (const at::Tensor& start : {point, far, inside_out, square}) {
@@ -83,7 +77,7 @@ void empty_boxes_are_defined(void**) {
       assert_true(at::isfinite(box.grad()).all().item<bool>());
     }
   }
-  assert_true(aligned_giou(rows({{NAN, 0, 1, 1}}), square).isnan().all().item<bool>());
+  assert_true(aligned_giou(matrix({{NAN, 0, 1, 1}}), square).isnan().all().item<bool>());
 }
 
 /// Central differences of the sum of w times the function, w random.
@@ -125,13 +119,13 @@ double logit(double score) { return std::log(score / (1 - score)); }
 
 void the_best_scores_of_queries_and_classes(void**) {
   // Two queries of two classes in one image of 200 x 100 (height x width).
-  const at::Tensor logits = rows({{logit(.3), logit(.9)}, {logit(.6), logit(.1)}}).unsqueeze(0);
-  const at::Tensor boxes = rows({{.5, .5, .2, .4}, {.25, .75, .5, .5}}).unsqueeze(0);
+  const at::Tensor logits = matrix({{logit(.3), logit(.9)}, {logit(.6), logit(.1)}}).unsqueeze(0);
+  const at::Tensor boxes = matrix({{.5, .5, .2, .4}, {.25, .75, .5, .5}}).unsqueeze(0);
   const std::vector<Detections> found = detections_of(logits, boxes, {{200, 100}}, 3);
   assert_int_equal(found.size(), 1);
-  expect_near(found[0].scores, rows({{.9, .6, .3}})[0], 1e-12);
+  expect_near(found[0].scores, matrix({{.9, .6, .3}})[0], 1e-12);
   assert_true(found[0].labels.equal(at::tensor({1, 0, 0}, at::kLong)));
-  expect_near(found[0].boxes, rows({{40, 60, 60, 140}, {0, 100, 50, 200}, {40, 60, 60, 140}}),
+  expect_near(found[0].boxes, matrix({{40, 60, 60, 140}, {0, 100, 50, 200}, {40, 60, 60, 140}}),
               1e-12);
   // Fewer than 100 there are.
   assert_int_equal(detections_of(logits, boxes, {{200, 100}})[0].scores.size(0), 4);
@@ -140,8 +134,8 @@ void the_best_scores_of_queries_and_classes(void**) {
 void every_image_has_its_own_size(void**) {
   const at::Tensor logits = at::zeros({2, 1, 1}), boxes = at::full({2, 1, 4}, 0.5);
   const std::vector<Detections> found = detections_of(logits, boxes, {{100, 200}, {40, 80}});
-  expect_near(found[0].boxes, rows({{50, 25, 150, 75}}), 1e-6);
-  expect_near(found[1].boxes, rows({{20, 10, 60, 30}}), 1e-6);
+  expect_near(found[0].boxes, matrix({{50, 25, 150, 75}}), 1e-6);
+  expect_near(found[1].boxes, matrix({{20, 10, 60, 30}}), 1e-6);
   assert_true(found[0].boxes.scalar_type() == at::kFloat);
 }
 

@@ -158,9 +158,9 @@ void folding_changes_nothing(void**) {
     }
     maps.push_back(x);
   }
-  const ResNet net("resnet18", "net.", weights);
   for (int64_t taken = 1; taken <= 3; ++taken) {
-    const std::vector<at::Tensor> features = net.features(images, taken);
+    const ResNet net("resnet18", "net.", weights, taken);
+    const std::vector<at::Tensor> features = net.features(images);
     assert_int_equal(features.size(), taken);
     for (int64_t i = 0; i < taken; ++i) {
       expect_near(features[i], maps[4 - taken + i], 1e-4, str("map ", i, " of ", taken));
@@ -273,7 +273,10 @@ void pixels_to_boxes(void**) {
   at::Generator generator = RandomStream(2, "images").generator();
   const ImageBatch batch = ImageBatch::of({at::empty({3, 65, 97}).normal_(0, 1, generator),
                                            at::empty({3, 50, 33}).normal_(0, 1, generator)});
-  const std::vector<at::Tensor> maps = model.features(weights, batch.pixels);
+  const std::vector<at::Tensor> maps = model.backbone(weights).features(batch.pixels);
+  expect_error(Code::kInvalidArgument, "[1, 4, 64, 64]", [&] {
+    model.backbone(weights).features(at::ones({1, 4, 64, 64}));
+  });
   assert_true(maps[0].sizes() == at::IntArrayRef({2, 128, 9, 13}));
   assert_true(maps[2].sizes() == at::IntArrayRef({2, 512, 3, 4}));
   const DetectorOutput output = model.forward(weights, maps, batch.padding);
@@ -516,9 +519,7 @@ void wrong_maps_are_refused(void**) {
   const Batch batch = batch_of({5, 6});
   expect_error(Code::kInvalidArgument, "takes 3 feature maps, 2",
                [&] { model.forward(weights, batch.features, batch.padding); });
-  expect_error(Code::kUnsupported, "features", [&] {
-    model.features(weights, at::ones({1, 3, 32, 32}));
-  });
+  expect_error(Code::kUnsupported, "features", [&] { model.backbone(weights); });
   const Batch other = batch_of({5, 6, 8});
   expect_error(Code::kInvalidArgument, "8",
                [&] { model.forward(weights, other.features, other.padding); });
