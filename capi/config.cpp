@@ -26,7 +26,7 @@ namespace {
                               X(progress_interval) X(form) X(lora_position) X(first_block)         \
                                   X(structure_search) X(audits) X(penalty_weight)                  \
                                       X(distillation_weight) X(replay_weight) X(temperature)       \
-                                          X(smoothing)
+                                          X(smoothing) X(gradient_clip)
 
 #define LETHE_PRETRAIN_FIELDS(X)                                                              \
   X(epochs)                                                                                   \

@@ -76,9 +76,15 @@ std::string read_request_id(const char* given) {
   return id;
 }
 
-std::optional<Dataset> optional_data(const lethe_dataset* dataset, const char* name) {
+/// A further set of a request, of the kind of the first one.
+template <typename Data>
+std::optional<Data> optional_data(const lethe_dataset* dataset, const char* name) {
   if (!dataset) return std::nullopt;
-  return checked(dataset, name).data;
+  const auto* set = std::get_if<Data>(&checked(dataset, name).data);
+  require(set, Code::kInvalidArgument, name,
+          " is of another kind than the other sets; give images with boxes, or images with labels, "
+          "throughout");
+  return *set;
 }
 
 lethe_job* job_handle(std::shared_ptr<Job> job) {
@@ -86,7 +92,7 @@ lethe_job* job_handle(std::shared_ptr<Job> job) {
 }
 
 HeadKind head_of(const lethe_engine& engine) {
-  return engine.live->snapshot()->base->model().spec().head;
+  return engine.live->snapshot()->base->model().head_kind();
 }
 
 }  // namespace
@@ -133,16 +139,21 @@ lethe_status lethe_engine_enqueue_with(lethe_engine* engine, const char* request
     clear_required(out_job, "out_job");
     const lethe_engine& target = checked(engine, "engine");
     require(classes || class_count == 0, Code::kInvalidArgument, "classes is NULL");
-    ForgetRequest request{
-        .request_id = read_request_id(request_id),
-        .classes = {classes, classes + class_count},
-        .config = config ? read_forget_config(config)
-                         : ForgetConfig::defaults_for(MethodKind::kGsLoraPlusPlus, head_of(target)),
-        .forget = checked(forget_set, "forget_set").data,
-        .retain = optional_data(retain_set, "retain_set"),
-        .validation = optional_data(validation_set, "validation_set"),
-        .options = read_task_options(options)};
-    *out_job = job_handle(target.engine->enqueue(std::move(request)));
+    const ForgetConfig settings =
+        config ? read_forget_config(config)
+               : ForgetConfig::defaults_for(MethodKind::kGsLoraPlusPlus, head_of(target));
+    const auto request_on = [&]<typename Data>(const Data& forget) {
+      return Request(ForgetRequestOn<Data>{
+          .request_id = read_request_id(request_id),
+          .classes = {classes, classes + class_count},
+          .config = settings,
+          .forget = forget,
+          .retain = optional_data<Data>(retain_set, "retain_set"),
+          .validation = optional_data<Data>(validation_set, "validation_set"),
+          .options = read_task_options(options)});
+    };
+    *out_job = job_handle(target.engine->enqueue(
+        std::visit(request_on, checked(forget_set, "forget_set").data)));
   });
 }
 
@@ -154,11 +165,15 @@ lethe_status lethe_engine_enqueue_pretraining(lethe_engine* engine, const char* 
   return guard([&] {
     clear_required(out_job, "out_job");
     const lethe_engine& target = checked(engine, "engine");
-    PretrainRequest request{.request_id = read_request_id(request_id),
-                            .config = config ? read_pretrain_config(config) : PretrainConfig{},
-                            .train = checked(train_set, "train_set").data,
-                            .validation = optional_data(validation_set, "validation_set")};
-    *out_job = job_handle(target.engine->enqueue(std::move(request)));
+    const auto request_on = [&]<typename Data>(const Data& train) {
+      return Request(PretrainRequestOn<Data>{
+          .request_id = read_request_id(request_id),
+          .config = config ? read_pretrain_config(config) : PretrainConfig{},
+          .train = train,
+          .validation = optional_data<Data>(validation_set, "validation_set")});
+    };
+    *out_job = job_handle(target.engine->enqueue(
+        std::visit(request_on, checked(train_set, "train_set").data)));
   });
 }
 

@@ -45,8 +45,8 @@ struct lethe_model : lethe::capi::Handle<0x4c657468656d6f64> {
 };
 
 struct lethe_dataset : lethe::capi::Handle<0x4c65746865646174> {
-  lethe::Dataset data;
-  explicit lethe_dataset(lethe::Dataset dataset) : data(std::move(dataset)) {}
+  lethe::AnyDataset data;
+  explicit lethe_dataset(lethe::AnyDataset dataset) : data(std::move(dataset)) {}
 };
 
 struct lethe_engine : lethe::capi::Handle<0x4c65746865656e67> {
@@ -91,6 +91,21 @@ void destroy(H* handle) {
   if (!handle || !handle->intact()) return;
   *const_cast<volatile uint64_t*>(&handle->kind) = 0;
   delete handle;
+}
+
+/// The set as labelled images, or as images with boxes. Throws kUnsupported when it is the other kind.
+inline const Dataset& labelled(const lethe_dataset& dataset) {
+  const auto* set = std::get_if<Dataset>(&dataset.data);
+  require(set, Code::kUnsupported,
+          "the dataset has boxes, this needs images with labels; detectors take such datasets");
+  return *set;
+}
+inline const DetectionDataset& with_boxes(const lethe_dataset& dataset) {
+  const auto* set = std::get_if<DetectionDataset>(&dataset.data);
+  require(set, Code::kUnsupported,
+          "the dataset has labels alone, this needs one with boxes; make it with "
+          "lethe_dataset_from_coco, _from_voc or _from_boxes");
+  return *set;
 }
 
 template <typename H, typename T>

@@ -77,7 +77,7 @@ Json model_info(const Snapshot& snapshot) {
   const BaseModel& base = *snapshot.base;
   int64_t parameters = 0;
   for (const TensorSpec& tensor : base.model().tensors()) parameters += element_count(tensor);
-  return {{"spec", base.model().spec().to_json()},
+  return {{"spec", base.model().spec_json()},
           {"device", base.device().str()},
           {"parameters", parameters},
           {"groups", groups_info(base.model())},
@@ -105,7 +105,7 @@ const char* lethe_arch_name(int32_t index) {
 lethe_status lethe_arch_default_spec(const char* arch, lethe_buffer** out_json) {
   return guard([&] {
     clear_required(out_json, "out_json");
-    *out_json = json_buffer(ModelSpec::defaults(text(arch, "arch")).to_json());
+    *out_json = json_buffer(default_spec(text(arch, "arch")));
   });
 }
 
@@ -114,12 +114,11 @@ lethe_status lethe_model_create(lethe_runtime* runtime, const char* spec_json, c
   return guard([&] {
     clear_required(out_model, "out_model");
     const auto log = checked(runtime, "runtime").log;
-    const auto spec = ModelSpec::from_json(parse_json(text(spec_json, "spec_json"), "model spec"));
+    const auto model = lethe::make_model(parse_json(text(spec_json, "spec_json"), "model spec"));
     const c10::Device place = parse_device(optional_text(device, "device").value_or("cpu"));
     const ThreadBudget budget(0);
-    const auto model = lethe::make_model(spec);
-    Weights weights =
-        model->random_weights(RandomStream(static_cast<uint64_t>(spec.seed), "weights"));
+    const auto seed = model->spec_json().at("seed").get<uint64_t>();
+    Weights weights = model->random_weights(RandomStream(seed, "weights"));
     auto base = std::make_shared<const BaseModel>(model, std::move(weights), place);
     *out_model = make_model_handle(std::make_shared<LiveModel>(std::move(base)), log);
   });

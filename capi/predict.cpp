@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 #include "data/describe.h"
+#include "data/detection_batch.h"
 #include "engine/report.h"
 #include "evaluation/accuracy.h"
+#include "evaluation/class_precision.h"
 #include "guard.h"
 #include "handles.h"
+#include "models/detect.h"
 #include "options.h"
 #include "structs.h"
 #include "support/threads.h"
@@ -40,7 +44,7 @@ lethe_buffer* per_chunk(const Snapshot& snapshot, const lethe_tensor_view* view,
   const at::Tensor images = borrow(view, "images", at::kFloat, 4, "float32 [N,C,H,W]");
   const ThreadBudget budget(checked_threads(threads));
   const c10::InferenceMode inference;
-  snapshot.base->model().check_images(images.sizes());
+  snapshot.base->classifier().check_images(images.sizes());
   std::vector<at::Tensor> rows;
   for (int64_t begin = 0; begin < images.size(0); begin += kChunk) {
     const int64_t length = std::min(kChunk, images.size(0) - begin);
@@ -53,15 +57,25 @@ lethe_buffer* per_chunk(const Snapshot& snapshot, const lethe_tensor_view* view,
                       : make_buffer(joined.const_data_ptr(), joined.nbytes());
 }
 
+template <typename Data>
+void require_known_classes(const Model& model, const Data& data) {
+  const std::vector<int64_t> present = data.present_classes();
+  require(present.empty() || present.back() < model.classes(), Code::kInvalidArgument,
+          "the dataset holds class ", present.empty() ? 0 : present.back(), ", the model has ",
+          model.classes(), " classes");
+}
+
 /// Throws unless the model can look at these samples and knows their classes.
-void require_fitting(const Model& model, const Dataset& data) {
+void require_fitting(const Classifier& model, const Dataset& data) {
   require(data.size() > 0, Code::kInvalidArgument, "the dataset is empty");
   std::vector<int64_t> shape = data.image_shape();
   shape.insert(shape.begin(), data.size());
   model.check_images(shape);
-  const int64_t largest = data.present_classes().back();
-  require(largest < model.spec().classes, Code::kInvalidArgument, "the dataset holds class ",
-          largest, ", the model has ", model.spec().classes, " classes");
+  require_known_classes(model, data);
+}
+void require_fitting(const DeformableDetr& model, const DetectionDataset& data) {
+  require(data.size() > 0, Code::kInvalidArgument, "the dataset is empty");
+  require_known_classes(model, data);
 }
 
 lethe_evaluate_options default_options() {
@@ -91,7 +105,7 @@ struct ClassRoles {
 };
 
 ClassRoles roles_of(const Snapshot& state, const lethe_evaluate_options& options) {
-  const int64_t classes = state.base->model().spec().classes;
+  const int64_t classes = state.base->model().classes();
   ClassRoles roles{{}, state.base->origin().forgotten, {}};
   for (const StackEntry& entry :
        state.stack) {  // the last enabled adapter's classes end up in `forget`
@@ -124,19 +138,91 @@ ClassRoles roles_of(const Snapshot& state, const lethe_evaluate_options& options
   return roles;
 }
 
-std::map<std::string, double> metrics_of(const ClassAccuracy& accuracy, const ClassRoles& roles) {
-  std::map<std::string, double> metrics;
-  const auto add = [&](const std::string& name, std::optional<double> percent) {
-    if (percent) metrics[name] = *percent;
+/// `percent(classes)` for all of `classes` classes together, by role, and for each one.
+template <typename Percent>
+void add_figures(Metrics& metrics, const std::string& name, const ClassRoles& roles,
+                 int64_t classes, const Percent& percent) {
+  const auto add = [&](const std::string& what, std::optional<double> value) {
+    if (value) metrics[name + what] = *value;
   };
-  add("acc", accuracy.percent());
-  add("acc_f", accuracy.percent(roles.forget));
-  add("acc_r", accuracy.percent(roles.retain));
-  add("acc_o", accuracy.percent(roles.past));
-  for (size_t id = 0; id < accuracy.total.size(); ++id) {
-    add(lethe::str("acc_class.", id), accuracy.percent({static_cast<int64_t>(id)}));
-  }
+  std::vector<int64_t> all(classes);
+  std::iota(all.begin(), all.end(), 0);
+  add("", percent(all));
+  add("_f", percent(roles.forget));
+  add("_r", percent(roles.retain));
+  add("_o", percent(roles.past));
+  for (const int64_t id : all) add(lethe::str("_class.", id), percent({id}));
+}
+
+Metrics measure(const BaseModel& base, const Weights& weights, const Dataset& data,
+                const ClassRoles& roles, const EvaluationOptions& options) {
+  const Classifier& model = base.classifier();
+  require_fitting(model, data);
+  const ClassAccuracy accuracy = class_accuracy(model, weights, data, options);
+  Metrics metrics;
+  add_figures(metrics, "acc", roles, model.classes(),
+              [&](const std::vector<int64_t>& classes) { return accuracy.percent(classes); });
   return metrics;
+}
+
+Metrics measure(const BaseModel& base, const Weights& weights, const DetectionDataset& data,
+                const ClassRoles& roles, const EvaluationOptions& options) {
+  const DeformableDetr& model = base.detector();
+  require(!options.margin, Code::kInvalidArgument, "margin is 1, but detectors have none");
+  require_fitting(model, data);
+  const ClassPrecision precision = class_precision(model, weights, data, options);
+  Metrics metrics;
+  add_figures(metrics, "ap", roles, model.classes(),
+              [&](const std::vector<int64_t>& classes) { return precision.percent(classes); });
+  add_figures(metrics, "ap50", roles, model.classes(),
+              [&](const std::vector<int64_t>& classes) { return precision.percent50(classes); });
+  return metrics;
+}
+
+int64_t checked_most(int32_t most) {
+  require(most >= 1 && most <= 1000, Code::kInvalidArgument, "most is ", most,
+          ", allowed is 1 to 1000");
+  return most;
+}
+
+/// Writes `found`, images from `first` on, into rows [N, most, 6]; the rest of them stays.
+void write_detections(const std::vector<Detections>& found, int64_t first, const at::Tensor& rows) {
+  for (size_t k = 0; k < found.size(); ++k) {
+    const Detections& image = found[k];
+    at::Tensor target = rows[first + static_cast<int64_t>(k)].narrow(0, 0, image.labels.numel());
+    target.narrow(1, 0, 4).copy_(image.boxes);
+    target.select(1, 4).copy_(image.scores);
+    target.select(1, 5).copy_(image.labels);
+  }
+}
+
+at::Tensor no_detections(int64_t images, int64_t most) {
+  at::Tensor rows = at::zeros({images, most, 6}, at::kFloat);
+  rows.select(2, 5).fill_(-1);
+  return rows;
+}
+
+/// Looks at `count` images, a few at a time; `sample(i)` gives image i.
+template <typename Sample>
+lethe_buffer* detect_all(const Snapshot& snapshot, int64_t count, int32_t most,
+                         const Sample& sample) {
+  constexpr int64_t kImages = 16;
+  const c10::InferenceMode inference;
+  const DeformableDetr& model = snapshot.base->detector();
+  const ResNet backbone = model.backbone(snapshot.weights);
+  const at::Tensor rows = no_detections(count, checked_most(most));
+  for (int64_t begin = 0; begin < count; begin += kImages) {
+    std::vector<DetectionSample> samples;
+    std::vector<ImageSize> sizes;
+    for (int64_t i = begin; i < std::min(begin + kImages, count); ++i) {
+      const DetectionSample whole = sample(i);
+      sizes.push_back({whole.image.size(1), whole.image.size(2)});
+      samples.push_back(resized_for(model.spec(), whole));
+    }
+    write_detections(detect(model, backbone, snapshot.weights, batch_of(samples), sizes, most),
+                     begin, rows);
+  }
+  return make_buffer(rows.const_data_ptr(), rows.nbytes());
 }
 
 }  // namespace
@@ -146,7 +232,7 @@ lethe_status lethe_model_predict(const lethe_model* model, const lethe_tensor_vi
   return guard([&] {
     clear_required(out_logits, "out_logits");
     const auto snapshot = checked(model, "model").live->snapshot();
-    const Model& architecture = snapshot->base->model();
+    const Classifier& architecture = snapshot->base->classifier();
     const Head head = architecture.head(snapshot->weights);
     *out_logits = per_chunk(*snapshot, images, threads, [&](const at::Tensor& chunk) {
       return head.scores(architecture.embed(snapshot->weights, chunk));
@@ -160,7 +246,7 @@ lethe_status lethe_model_embed(const lethe_model* model, const lethe_tensor_view
     clear_required(out_embeddings, "out_embeddings");
     const auto snapshot = checked(model, "model").live->snapshot();
     *out_embeddings = per_chunk(*snapshot, images, threads, [&](const at::Tensor& chunk) {
-      return snapshot->base->model().embed(snapshot->weights, chunk);
+      return snapshot->base->classifier().embed(snapshot->weights, chunk);
     });
   });
 }
@@ -170,15 +256,43 @@ lethe_status lethe_model_predict_dataset(const lethe_model* model, const lethe_d
   return guard([&] {
     clear_required(out_logits, "out_logits");
     const auto snapshot = checked(model, "model").live->snapshot();
-    const Dataset& data = checked(dataset, "dataset").data;
-    require_fitting(snapshot->base->model(), data);
+    const Dataset& data = labelled(checked(dataset, "dataset"));
+    require_fitting(snapshot->base->classifier(), data);
     const ThreadBudget budget(checked_threads(threads));
     const c10::InferenceMode inference;
     EvaluationOptions evaluation;
     evaluation.batch = kChunk;
     const at::Tensor scores =
-        dataset_scores(snapshot->base->model(), snapshot->weights, data, evaluation).contiguous();
+        dataset_scores(snapshot->base->classifier(), snapshot->weights, data, evaluation).contiguous();
     *out_logits = make_buffer(scores.const_data_ptr(), scores.nbytes());
+  });
+}
+
+lethe_status lethe_model_detect(const lethe_model* model, const lethe_tensor_view* images,
+                                int32_t most, int32_t threads, lethe_buffer** out_detections) {
+  return guard([&] {
+    clear_required(out_detections, "out_detections");
+    const auto snapshot = checked(model, "model").live->snapshot();
+    const at::Tensor pixels = borrow(images, "images", at::kByte, 4, "uint8 [N,3,H,W]");
+    require(pixels.size(1) == 3, Code::kInvalidArgument, "images have ", pixels.size(1),
+            " channels, a detector takes 3");
+    const ThreadBudget budget(checked_threads(threads));
+    *out_detections = detect_all(*snapshot, pixels.size(0), most, [&](int64_t i) {
+      return DetectionSample{pixels[i].contiguous(), {}};
+    });
+  });
+}
+
+lethe_status lethe_model_detect_dataset(const lethe_model* model, const lethe_dataset* dataset,
+                                        int32_t most, int32_t threads,
+                                        lethe_buffer** out_detections) {
+  return guard([&] {
+    clear_required(out_detections, "out_detections");
+    const auto snapshot = checked(model, "model").live->snapshot();
+    const DetectionDataset& data = with_boxes(checked(dataset, "dataset"));
+    const ThreadBudget budget(checked_threads(threads));
+    *out_detections =
+        detect_all(*snapshot, data.size(), most, [&](int64_t i) { return data.sample(i); });
   });
 }
 
@@ -192,10 +306,8 @@ lethe_status lethe_model_evaluate(const lethe_model* model, const lethe_dataset*
   return guard([&] {
     clear_required(out_report, "out_report");
     const auto snapshot = checked(model, "model").live->snapshot();
-    const Dataset& data = checked(dataset, "dataset").data;
+    const AnyDataset& data = checked(dataset, "dataset").data;
     const lethe_evaluate_options chosen = read_options(options);
-    const Model& architecture = snapshot->base->model();
-    require_fitting(architecture, data);
     const ClassRoles roles = roles_of(*snapshot, chosen);
 
     const auto start = std::chrono::steady_clock::now();
@@ -205,15 +317,17 @@ lethe_status lethe_model_evaluate(const lethe_model* model, const lethe_dataset*
     evaluation.batch = chosen.batch;
     evaluation.margin = chosen.margin != 0;
     const Weights& weights = chosen.base ? snapshot->base->weights() : snapshot->weights;
-    const ClassAccuracy accuracy = class_accuracy(architecture, weights, data, evaluation);
-    std::map<std::string, double> metrics = metrics_of(accuracy, roles);
-    metrics["samples"] = static_cast<double>(data.size());
+    Metrics metrics = std::visit(
+        [&](const auto& set) { return measure(*snapshot->base, weights, set, roles, evaluation); },
+        data);
+    metrics["samples"] = std::visit([](const auto& set) { return static_cast<double>(set.size()); },
+                                    data);
     metrics["seconds"] =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
     Json context = {{"kind", "evaluation"},         {"state", chosen.base ? "base" : "current"},
                     {"margin", chosen.margin != 0}, {"forget_classes", roles.forget},
-                    {"past_classes", roles.past},   {"dataset", data.content_digest()}};
+                    {"past_classes", roles.past},   {"dataset", content_digest_of(data)}};
     auto report =
         std::make_shared<const Report>(make_report(std::move(context), std::move(metrics)));
     *out_report = make_handle(&lethe_report::report, std::move(report));

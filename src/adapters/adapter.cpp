@@ -91,7 +91,7 @@ std::shared_ptr<const Adapter> Adapter::complete(AdapterFile file, const BaseMod
            {"method", facts.method},
            {"method_config", object_or_empty(facts.config)},
            {"seed", facts.seed},
-           {"arch_spec", base.model().spec().to_json()},
+           {"arch_spec", base.model().spec_json()},
            {"base",
             {{"fingerprint", hex(base.fingerprint())}, {"names_digest", hex(base.names_digest())}}},
            {"parents", facts.parents},

@@ -7,7 +7,7 @@
 
 namespace lethe {
 
-AutogradLoraNetwork::AutogradLoraNetwork(const Model& model, const Weights& weights,
+AutogradLoraNetwork::AutogradLoraNetwork(const Classifier& model, const Weights& weights,
                                          LoraParameters& lora, StepSavings savings, double dropout,
                                          at::Generator generator)
     : model_(model),

@@ -12,7 +12,7 @@ namespace lethe {
 class AutogradLoraNetwork final : public LoraNetwork {
  public:
   /// `savings.folded_lora` has no meaning here: LoRA is always folded.
-  AutogradLoraNetwork(const Model& model, const Weights& weights, LoraParameters& lora,
+  AutogradLoraNetwork(const Classifier& model, const Weights& weights, LoraParameters& lora,
                       StepSavings savings = {}, double dropout = 0, at::Generator generator = {});
 
   /// The residual stream [B, N, D] that enters the lowest block with LoRA.
@@ -23,7 +23,7 @@ class AutogradLoraNetwork final : public LoraNetwork {
  private:
   ForwardOptions options(at::Generator& generator) const;
 
-  const Model& model_;
+  const Classifier& model_;
   const Weights& weights_;
   LoraLeaves leaves_;
   StepSavings savings_;

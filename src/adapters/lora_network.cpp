@@ -7,7 +7,7 @@
 
 namespace lethe {
 
-std::unique_ptr<LoraNetwork> make_lora_network(const Model& model, const Weights& weights,
+std::unique_ptr<LoraNetwork> make_lora_network(const Classifier& model, const Weights& weights,
                                                LoraParameters& lora, StepSavings savings,
                                                double dropout, at::Generator generator) {
   const auto& sites = lora.sites();

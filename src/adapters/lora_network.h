@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "adapters/lora.h"
+#include "models/classifier.h"
 
 namespace lethe {
 
@@ -35,7 +36,7 @@ class LoraNetwork {
 
 /// The network for the sites of `lora`: LoraTransformer when all are FFN linears,
 /// AutogradLoraNetwork otherwise. `dropout`: the probability in force. The references outlive it.
-std::unique_ptr<LoraNetwork> make_lora_network(const Model& model, const Weights& weights,
+std::unique_ptr<LoraNetwork> make_lora_network(const Classifier& model, const Weights& weights,
                                                LoraParameters& lora, StepSavings savings = {},
                                                double dropout = 0, at::Generator generator = {});
 

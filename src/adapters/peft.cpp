@@ -48,7 +48,7 @@ std::string tensor_name(const std::string& module, bool b) {
 
 std::shared_ptr<const Model> architecture_of(const Adapter& adapter) {
   try {
-    return make_model(ModelSpec::from_json(adapter.manifest().at("arch_spec")));
+    return make_model(adapter.manifest().at("arch_spec"));
   } catch (const Error& error) {
     fail(Code::kUnsupported, "the adapter ", in_quotes(adapter.request_id()),
          " names no architecture of this version: ", error.what());

@@ -75,9 +75,9 @@ void check_tensors_fit(const BaseModel& base, const Adapter& adapter) {
     check_lora_fits(base, adapter);
   }
   for (const int64_t c : adapter.classes()) {
-    require(c < base.model().spec().classes, Code::kBaseMismatch, "the adapter ",
+    require(c < base.model().classes(), Code::kBaseMismatch, "the adapter ",
             in_quotes(adapter.request_id()), " forgets class ", c,
-            ", this model has the classes 0 to ", base.model().spec().classes - 1);
+            ", this model has the classes 0 to ", base.model().classes() - 1);
   }
 }
 

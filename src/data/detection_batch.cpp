@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "data/describe.h"
+#include "data/detection_transform.h"
 #include "support/error.h"
 
 namespace lethe {
@@ -24,6 +25,11 @@ DetectionTargets targets_of(const std::vector<DetectionObject>& objects, int64_t
     }
   }
   return {at::tensor(labels, at::kLong), at::tensor(boxes, at::kFloat).view({-1, 4})};
+}
+
+DetectionSample resized_for(const DetectorSpec& spec, const DetectionSample& sample) {
+  if (spec.shorter_side == 0) return sample;
+  return resize_shorter(sample, spec.shorter_side, spec.longest_side);
 }
 
 DetectionBatch batch_of(const std::vector<DetectionSample>& samples, const Transform& values) {

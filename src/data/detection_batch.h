@@ -6,6 +6,7 @@
 #include "data/detection_sample.h"
 #include "data/transform.h"
 #include "models/detection.h"
+#include "models/detector_spec.h"
 #include "models/image_batch.h"
 
 namespace lethe {
@@ -30,6 +31,9 @@ inline Transform imagenet_values() {
 /// follow. Throws kInvalidArgument.
 DetectionBatch batch_of(const std::vector<DetectionSample>& samples,
                         const Transform& values = imagenet_values());
+
+/// The image as a model of this spec looks at it: resized (resize_shorter), or as it is.
+DetectionSample resized_for(const DetectorSpec& spec, const DetectionSample& sample);
 
 /// The objects that are no crowds, in shares of an image of this size.
 DetectionTargets targets_of(const std::vector<DetectionObject>& objects, int64_t height,

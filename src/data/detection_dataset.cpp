@@ -259,6 +259,25 @@ DetectionDataset DetectionDataset::drop_objects(double share, uint64_t seed) con
   return {source_, indices_, std::make_shared<const std::vector<bool>>(std::move(present))};
 }
 
+std::optional<std::vector<int64_t>> DetectionDataset::source_objects() const {
+  if (!present_) return std::nullopt;
+  std::vector<int64_t> objects;
+  for (int64_t i = 0; i < source_->object_count; ++i) {
+    if ((*present_)[i]) objects.push_back(i);
+  }
+  return objects;
+}
+
+DetectionDataset DetectionDataset::with_objects(const std::vector<int64_t>& objects) const {
+  auto present = std::make_shared<std::vector<bool>>(source_->object_count, false);
+  for (const int64_t i : objects) {
+    require(i >= 0 && i < source_->object_count, Code::kInvalidArgument, "there is no object ", i,
+            "; the source has ", source_->object_count);
+    (*present)[i] = true;
+  }
+  return DetectionDataset(source_, indices_, std::move(present));
+}
+
 const std::string& DetectionDataset::content_digest() const {
   std::call_once(digest_->once, [this] { digest_->text = compute_digest(); });
   return digest_->text;

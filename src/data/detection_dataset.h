@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -94,6 +95,13 @@ class DetectionDataset {
   /// The same images without round(share * n) random ones of their n objects, 0 <= share <= 1,
   /// crowds not counted and kept: annotations that were never made. Throws kInvalidArgument.
   DetectionDataset drop_objects(double share, uint64_t seed) const;
+
+  /// Numbers, among all the source's objects, of those that this selection may have, ascending;
+  /// nothing: all. With `take`, what a selection is made of anew from the same source.
+  std::optional<std::vector<int64_t>> source_objects() const;
+  int64_t source_object_count() const { return source_->object_count; }
+  /// The same images with only those of the source's objects. Throws kInvalidArgument.
+  DetectionDataset with_objects(const std::vector<int64_t>& objects) const;
 
   /// SHA-256, hexadecimal, over the number of images, their content and numbers, the categories and
   /// exactly these objects. The content of a file is its bytes, so that nothing is decoded: the

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "data/detection_sources.h"
 #include "data/sources.h"
 #include "storage/file.h"
 #include "storage/safetensors.h"
@@ -12,17 +13,25 @@
 namespace lethe {
 namespace {
 
-/// [begin, end) of every run of consecutive positions.
-Json as_ranges(const Dataset& dataset) {
+/// [begin, end) of every run of consecutive numbers.
+Json as_ranges(const std::vector<int64_t>& numbers) {
   Json ranges = Json::array();
-  for (int64_t i = 0; i < dataset.size();) {
-    const int64_t begin = dataset.source_index(i);
-    int64_t count = 1;
-    while (i + count < dataset.size() && dataset.source_index(i + count) == begin + count) ++count;
-    ranges.push_back(Json::array({begin, begin + count}));
+  for (size_t i = 0; i < numbers.size();) {
+    size_t count = 1;
+    while (i + count < numbers.size() && numbers[i + count] == numbers[i] + static_cast<int64_t>(count)) {
+      ++count;
+    }
+    ranges.push_back(Json::array({numbers[i], numbers[i] + static_cast<int64_t>(count)}));
     i += count;
   }
   return ranges;
+}
+
+template <typename Data>
+Json selection_of(const Data& dataset) {
+  std::vector<int64_t> positions;
+  for (int64_t i = 0; i < dataset.size(); ++i) positions.push_back(dataset.source_index(i));
+  return as_ranges(positions);
 }
 
 std::vector<int64_t> from_ranges(const Json& ranges, int64_t size) {
@@ -41,10 +50,15 @@ std::vector<int64_t> from_ranges(const Json& ranges, int64_t size) {
   return positions;
 }
 
-Dataset read_origin(const Json& origin) {
+AnyDataset read_origin(const Json& origin) {
   JsonFields fields(origin, "a data reference");
-  const Transform transform = Transform::from_json(fields.value("transform"));
   const std::string kind = fields.text("kind", "");
+  if (kind == "coco") return read_coco(fields.text("annotations", ""), fields.text("images", ""));
+  if (kind == "voc") {
+    return read_voc(fields.text("annotations", ""), fields.text("images", ""),
+                    fields.texts("class_names", {}));
+  }
+  const Transform transform = Transform::from_json(fields.value("transform"));
   if (kind == "idx") {
     return read_idx(fields.text("images", ""), fields.text("labels", ""), transform,
                     fields.integer("class_count", 0, 0, INT64_MAX));
@@ -61,23 +75,72 @@ Limits own_limits() {
   return limits;
 }
 
-}  // namespace
-
-Json refer_to(const Dataset& dataset) {
+template <typename Data>
+Json reference_to(const Data& dataset) {
   require(!dataset.origin().is_null(), Code::kUnsupported,
           "the data set was made from arrays, so it cannot be read again");
   return {{"origin", dataset.origin()},
-          {"selection", as_ranges(dataset)},
+          {"selection", selection_of(dataset)},
           {"digest", dataset.content_digest()}};
 }
 
-Dataset open_reference(const Json& reference) {
+constexpr int64_t kObjectNumbers = 8;  ///< a row of a file's "objects"
+
+DetectionDataset detection_dataset_from(const SafetensorsFile& file, const std::string& what) {
+  const Json facts = parse_json(file.metadata.at("detection_dataset"), what);
+  const auto tensor = [&](const std::string& name) {
+    const auto found = file.tensors.find(name);
+    require(found != file.tensors.end(), Code::kCorrupt, in_quotes(what), " lacks ",
+            in_quotes(name));
+    return found->second;
+  };
+  std::vector<DetectionCategory> categories;
+  for (const Json& category : facts.at("categories")) {
+    categories.push_back({category.at("id"), category.at("name")});
+  }
+  std::vector<DetectionImage> images;
+  for (const Json& id : facts.at("image_ids")) {
+    DetectionImage image;
+    image.id = id;
+    image.pixels = tensor(str("image.", images.size()));
+    images.push_back(std::move(image));
+  }
+  const at::Tensor objects = tensor("objects");
+  require(objects.scalar_type() == at::kDouble && objects.dim() == 2 &&
+              objects.size(1) == kObjectNumbers,
+          Code::kCorrupt, in_quotes(what), " holds \"objects\" of another form");
+  const auto* row = objects.const_data_ptr<double>();
+  for (int64_t k = 0; k < objects.size(0); ++k, row += kObjectNumbers) {
+    images.at(static_cast<size_t>(row[0]))
+        .objects.push_back({static_cast<int64_t>(row[1]), {row[2], row[3], row[4], row[5]}, row[6],
+                            row[7] != 0});
+  }
+  return DetectionDataset(std::move(categories), std::move(images), facts.value("left_out", 0));
+}
+
+}  // namespace
+
+Json refer_to(const Dataset& dataset) { return reference_to(dataset); }
+
+Json refer_to(const DetectionDataset& dataset) {
+  Json reference = reference_to(dataset);
+  if (const auto objects = dataset.source_objects()) reference["objects"] = as_ranges(*objects);
+  return reference;
+}
+
+AnyDataset open_reference(const Json& reference) {
   JsonFields fields(reference, "a data reference");
   const std::string digest = fields.text("digest", "");
-  const Dataset whole = read_origin(fields.value("origin"));
-  Dataset dataset = whole.take(from_ranges(fields.value("selection"), whole.size()));
-  require(dataset.content_digest() == digest, Code::kCorrupt,
-          "the data has changed: its digest is ", dataset.content_digest().substr(0, 12),
+  AnyDataset dataset = read_origin(fields.value("origin"));
+  std::visit(
+      [&](auto& set) { set = set.take(from_ranges(fields.value("selection"), set.size())); },
+      dataset);
+  if (auto* detection = std::get_if<DetectionDataset>(&dataset); detection && reference.contains("objects")) {
+    *detection = detection->with_objects(
+        from_ranges(fields.value("objects"), detection->source_object_count()));
+  }
+  require(content_digest_of(dataset) == digest, Code::kCorrupt,
+          "the data has changed: its digest is ", content_digest_of(dataset).substr(0, 12),
           ", the task was given ", digest.substr(0, 12), "; put the original files back");
   return dataset;
 }
@@ -92,9 +155,34 @@ void write_dataset(const std::string& path, const Dataset& dataset) {
                     {{"dataset", facts.dump()}}, own_limits());
 }
 
-Dataset read_dataset(const std::string& path) {
+/// Images as "image.K" in their order, objects as rows of image, label, left, top, right, bottom,
+/// area, crowd.
+void write_dataset(const std::string& path, const DetectionDataset& dataset) {
+  Weights tensors;
+  std::vector<double> rows;
+  Json ids = Json::array(), categories = Json::array();
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    const DetectionSample sample = dataset.sample(i);
+    tensors[str("image.", i)] = sample.image.contiguous();
+    ids.push_back(dataset.image_id(i));
+    for (const DetectionObject& o : sample.objects) {
+      rows.insert(rows.end(), {static_cast<double>(i), static_cast<double>(o.label), o.box.left,
+                               o.box.top, o.box.right, o.box.bottom, o.area, o.crowd ? 1.0 : 0.0});
+    }
+  }
+  tensors["objects"] = at::tensor(rows, at::kDouble).view({-1, kObjectNumbers});
+  for (const DetectionCategory& category : dataset.categories()) {
+    categories.push_back({{"id", category.id}, {"name", category.name}});
+  }
+  const Json facts = {
+      {"categories", categories}, {"image_ids", ids}, {"left_out", dataset.left_out()}};
+  write_safetensors(path, tensors, {{"detection_dataset", facts.dump()}}, own_limits());
+}
+
+AnyDataset read_dataset(const std::string& path) {
   SafetensorsFile file = read_safetensors(path, own_limits());
   const std::string what = base_name(path);
+  if (file.metadata.contains("detection_dataset")) return detection_dataset_from(file, what);
   require(file.tensors.contains("images") && file.tensors.contains("labels") &&
               file.metadata.contains("dataset"),
           Code::kCorrupt, in_quotes(what), " does not hold a data set");

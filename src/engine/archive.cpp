@@ -123,7 +123,8 @@ void Archive::clean() {
   }
 }
 
-Json Archive::keep(const Dataset& dataset) {
+template <typename Data>
+Json Archive::keep_set(const Data& dataset) {
   if (!durable()) return {{"digest", dataset.content_digest()}};
   if (!dataset.origin().is_null()) return refer_to(dataset);
   const std::string file = path(kData, dataset.content_digest());
@@ -132,22 +133,25 @@ Json Archive::keep(const Dataset& dataset) {
   return {{"digest", dataset.content_digest()}};
 }
 
-Dataset Archive::open(const Json& reference) {
+Json Archive::keep(const Dataset& dataset) { return keep_set(dataset); }
+Json Archive::keep(const DetectionDataset& dataset) { return keep_set(dataset); }
+
+AnyDataset Archive::open(const Json& reference) {
   const std::string digest = reference.at("digest");
   {
     const std::lock_guard lock(data_mutex_);
     if (const auto found = bound_.find(digest); found != bound_.end()) return found->second;
   }
   if (reference.contains("origin")) return open_reference(reference);
-  Dataset dataset = read_dataset(path(kData, digest));
-  require(dataset.content_digest() == digest, Code::kCorrupt, "the folder's copy of the data set ",
+  AnyDataset dataset = read_dataset(path(kData, digest));
+  require(content_digest_of(dataset) == digest, Code::kCorrupt, "the folder's copy of the data set ",
           digest.substr(0, 12), " is damaged; bind the data again");
   return dataset;
 }
 
-void Archive::bind(const Dataset& dataset) {
+void Archive::bind(const AnyDataset& dataset) {
   const std::lock_guard lock(data_mutex_);
-  bound_.insert_or_assign(dataset.content_digest(), dataset);
+  bound_.insert_or_assign(content_digest_of(dataset), dataset);
 }
 
 void Archive::keep(const Adapter& adapter) {

@@ -15,7 +15,7 @@
 #include <shared_mutex>
 #include <string>
 
-#include "data/dataset.h"
+#include "data/any_dataset.h"
 #include "engine/journal.h"
 #include "engine/live_model.h"
 #include "engine/receipt.h"
@@ -44,10 +44,11 @@ class Archive {
 
   /// The set as a reference that open() understands, in this process or, with a folder, another.
   Json keep(const Dataset& dataset);
+  Json keep(const DetectionDataset& dataset);
   /// Throws what reading it again throws; kCorrupt when the content has changed.
-  Dataset open(const Json& reference);
+  AnyDataset open(const Json& reference);
   /// From now on open() finds this content here.
-  void bind(const Dataset& dataset);
+  void bind(const AnyDataset& dataset);
 
   void keep(const Adapter& adapter);
   std::shared_ptr<const Adapter> adapter(const std::string& id);
@@ -65,6 +66,8 @@ class Archive {
   void close() { lock_.reset(); }
 
  private:
+  template <typename Data>
+  Json keep_set(const Data& dataset);
   std::string path(const char* kind, const std::string& name) const;
 
   std::string folder_;
@@ -73,7 +76,7 @@ class Archive {
   std::unique_ptr<Journal> journal_;
   std::shared_mutex files_;
   std::mutex data_mutex_;
-  std::map<std::string, Dataset> bound_;  ///< by content digest
+  std::map<std::string, AnyDataset> bound_;  ///< by content digest
 };
 
 /// Whether the task's request refers to a data set of this content digest.

@@ -80,7 +80,7 @@ at::Tensor reference_scores(const Audited& a, const Attacked& attacked,
                             const std::shared_ptr<const BaseModel>& shared, int64_t number) {
   const BaseModel& base = *shared;
   const ForgetConfig& asked = a.request.config;
-  ForgetConfig config = ForgetConfig::defaults_for(MethodKind::kRetrain, base.model().spec().head);
+  ForgetConfig config = ForgetConfig::defaults_for(MethodKind::kRetrain, base.classifier().spec().head);
   config.data_ratio = asked.data_ratio;
   config.few_shot = asked.few_shot;
   config.max_steps = asked.max_steps;
@@ -97,8 +97,8 @@ at::Tensor reference_scores(const Audited& a, const Attacked& attacked,
     for (const auto& [weight, delta] : result.delta) {
       weights.at(weight) = weights.at(weight) + delta.to(base.device());
     }
-    return at::cat({dataset_scores(base.model(), weights, attacked.members, a.options()),
-                    dataset_scores(base.model(), weights, attacked.others, a.options())});
+    return at::cat({dataset_scores(base.classifier(), weights, attacked.members, a.options()),
+                    dataset_scores(base.classifier(), weights, attacked.others, a.options())});
   });
 }
 
@@ -106,7 +106,7 @@ void audit_membership(Metrics& metrics, const Audited& a, const Snapshot& state,
                       const std::string& suffix) {
   const Attacked attacked(a);
   const auto scored = [&](const Dataset& set) {
-    return ScoredSamples{dataset_scores(state.base->model(), state.weights, set, a.options()),
+    return ScoredSamples{dataset_scores(state.base->classifier(), state.weights, set, a.options()),
                          labels_of(set)};
   };
   ScoredSamples members = scored(attacked.members), others = scored(attacked.others);
@@ -139,7 +139,7 @@ void audit_verification(Metrics& metrics, const Audited& a, const Snapshot& stat
                         const std::string& suffix) {
   const Dataset set = a.some(a.held_out(), kVerified);
   const at::Tensor embeddings =
-      dataset_embeddings(state.base->model(), state.weights, set, a.options());
+      dataset_embeddings(state.base->classifier(), state.weights, set, a.options());
   const at::Tensor labels = labels_of(set);
   const Verification r = verify(pair_cosines(embeddings, labels, a.plan.retained));
   const PairScores forgotten = pair_cosines(embeddings, labels, a.plan.classes);
@@ -158,7 +158,7 @@ void audit_verification(Metrics& metrics, const Audited& a, const Snapshot& stat
 
 void audit_probe(Metrics& metrics, const Audited& a, const Snapshot& state,
                  const std::string& suffix) {
-  const Model& model = state.base->model();
+  const Classifier& model = state.base->classifier();
   const auto embed = [&](const Dataset& set) {
     return dataset_embeddings(model, state.weights, set, a.options());
   };
@@ -178,12 +178,12 @@ void audit_relearning(Metrics& metrics, const Audited& a, const Snapshot& base,
                       const Snapshot& after) {
   const Dataset held_out = a.some(a.held_out().keep_classes(a.plan.classes), kMembers);
   const auto before =
-      class_accuracy(base.base->model(), base.weights, held_out, a.options()).percent();
+      class_accuracy(base.base->classifier(), base.weights, held_out, a.options()).percent();
   if (!before || *before == 0) return;  // the base never knew them
   RelearningOptions options;
   options.seed = a.request.config.seed;
   options.cancelled = a.cancelled;
-  const RelearningResult result = relearn(after.base->model(), after.weights, a.plan.forget,
+  const RelearningResult result = relearn(after.base->classifier(), after.weights, a.plan.forget,
                                           a.plan.retain, held_out, *before, options);
   metrics["relearning_steps"] = static_cast<double>(result.steps);
   metrics["relearning_reached"] = result.reached ? 1 : 0;

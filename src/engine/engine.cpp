@@ -42,8 +42,23 @@ class PendingTask {
   LiveModel* model_;
 };
 
-const char* kind_of(const ForgetRequest&) { return "forget"; }
-const char* kind_of(const PretrainRequest&) { return "pretrain"; }
+template <typename Data>
+const char* kind_of(const ForgetRequestOn<Data>&) {
+  return "forget";
+}
+template <typename Data>
+const char* kind_of(const PretrainRequestOn<Data>&) {
+  return "pretrain";
+}
+
+template <typename Data>
+void check(const ForgetRequestOn<Data>& request, const Snapshot& snapshot) {
+  plan_forgetting(request, snapshot);
+}
+template <typename Data>
+void check(const PretrainRequestOn<Data>& request, const Snapshot& snapshot) {
+  check_pretraining(request, snapshot);
+}
 
 bool same_stack(const Stack& stack, const ModelRecord& kept) {
   return std::equal(stack.begin(), stack.end(), kept.stack.begin(), kept.stack.end(),
@@ -176,10 +191,10 @@ void Engine::record_change(const Snapshot& next, Change change) {
   for (const auto& job : jobs_.jobs()) job->drop_adapter();
 }
 
-int64_t Engine::bind(const Dataset& dataset) {
+int64_t Engine::bind(const AnyDataset& dataset) {
   const std::lock_guard lock(enqueue_mutex_);
   jobs_.require_open();
-  const std::string& digest = dataset.content_digest();
+  const std::string& digest = content_digest_of(dataset);
   bool wanted = false;
   int64_t queued = 0;
   for (const auto& job : jobs_.jobs()) {
@@ -203,19 +218,12 @@ int64_t Engine::bind(const Dataset& dataset) {
   return queued;
 }
 
-std::shared_ptr<Job> Engine::enqueue(ForgetRequest request) {
-  return check_and_add(std::move(request),
-                       [](const ForgetRequest& asked, const Snapshot& snapshot) {
-                         plan_forgetting(asked, snapshot);
-                       });
+std::shared_ptr<Job> Engine::enqueue(Request request) {
+  return std::visit([&](auto& asked) { return check_and_add(std::move(asked)); }, request);
 }
 
-std::shared_ptr<Job> Engine::enqueue(PretrainRequest request) {
-  return check_and_add(std::move(request), check_pretraining);
-}
-
-template <typename AnyRequest, typename Check>
-std::shared_ptr<Job> Engine::check_and_add(AnyRequest request, const Check& check) {
+template <typename AnyRequest>
+std::shared_ptr<Job> Engine::check_and_add(AnyRequest request) {
   check_id(request.request_id);
   request.options.validate();
   const std::string digest = request_digest(request);

@@ -45,8 +45,7 @@ class Engine {
   /// class that an earlier task of the queue forgot makes it fail. Throws kExists for an id that
   /// another request or an adapter of the model bears, kState after close(), otherwise as
   /// plan_forgetting() and check_pretraining(). When it returns the journal knows the job.
-  std::shared_ptr<Job> enqueue(ForgetRequest request);
-  std::shared_ptr<Job> enqueue(PretrainRequest request);
+  std::shared_ptr<Job> enqueue(Request request);
 
   /// Progress events of a slow reader give way to newer ones; state changes are never lost.
   using Take = EventQueue::Take;
@@ -59,7 +58,7 @@ class Engine {
   void resume() { jobs_.resume(); }
   /// Gives data to jobs that await it and queues those that lack no other; how many. kNotFound: no
   /// job waits for it.
-  int64_t bind(const Dataset& dataset);
+  int64_t bind(const AnyDataset& dataset);
 
   const Journal& journal() const { return archive_->journal(); }
   const PublicKey& public_key() const { return archive_->key().public_key(); }
@@ -73,8 +72,8 @@ class Engine {
   bool close(Timeout timeout);
 
  private:
-  template <typename AnyRequest, typename Check>
-  std::shared_ptr<Job> check_and_add(AnyRequest request, const Check& check);
+  template <typename AnyRequest>
+  std::shared_ptr<Job> check_and_add(AnyRequest request);
   void close_queue();
   void restore_model();
   void restore_jobs();

@@ -18,39 +18,65 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Right answers in the three states that a report compares.
+/// Figures of every class in the three states that a report compares.
+template <typename Scores>
 struct Measured {
-  ClassAccuracy base, start, after;
+  Scores base, start, after;
 };
 
 void put(Metrics& metrics, const std::string& name, const std::optional<double>& value) {
   if (value) metrics[name] = *value;
 }
 
-/// `suffix`: "" or "_margin".
-void add_accuracies(Metrics& metrics, const ForgetPlan& plan, const Measured& m,
-                    const std::string& suffix) {
-  const auto of = [&](const std::string& name) -> double& { return metrics[name + suffix]; };
-  put(metrics, "acc_f" + suffix, m.after.percent(plan.classes));
-  put(metrics, "acc_r" + suffix, m.after.percent(plan.retained));
-  put(metrics, "acc_o" + suffix, m.after.percent(plan.past));
-  put(metrics, "acc_m" + suffix, m.after.percent(plan.missing));
-  put(metrics, "acc_m_before" + suffix, m.base.percent(plan.missing));
-  put(metrics, "acc_f_before" + suffix, m.base.percent(plan.classes));
-  put(metrics, "acc_r_before" + suffix, m.base.percent(plan.retained));
-  put(metrics, "acc_f_start" + suffix, m.start.percent(plan.classes));
-  put(metrics, "acc_r_start" + suffix, m.start.percent(plan.retained));
-  of("h") = h_mean(of("acc_r"), of("acc_f_before"), of("acc_f"));
-  of("h_start") = h_mean(of("acc_r"), of("acc_f_start"), of("acc_f"));
+/// What the figures of a class are called.
+template <typename Data>
+constexpr const char* kFigure = "acc";
+template <>
+constexpr const char* kFigure<DetectionDataset> = "ap";
+
+/// `of(scores, classes)`: a figure in percent, called `name`. `suffix`: "" or "_margin".
+template <typename Data, typename Scores, typename Figure>
+void add_figures(Metrics& metrics, const ForgetPlanOn<Data>& plan, const Measured<Scores>& m,
+                 const Figure& of, const std::string& name, const std::string& suffix) {
+  const auto add = [&](const char* what, const Scores& scores, const std::vector<int64_t>& classes) {
+    put(metrics, name + what + suffix, of(scores, classes));
+  };
+  add("_f", m.after, plan.classes);
+  add("_r", m.after, plan.retained);
+  add("_o", m.after, plan.past);
+  add("_m", m.after, plan.missing);
+  add("_m_before", m.base, plan.missing);
+  add("_f_before", m.base, plan.classes);
+  add("_r_before", m.base, plan.retained);
+  add("_f_start", m.start, plan.classes);
+  add("_r_start", m.start, plan.retained);
 }
 
-Metrics accuracy_metrics(const ForgetPlan& plan, const Measured& m) {
+template <typename Data, typename Scores>
+void add_scores(Metrics& metrics, const ForgetPlanOn<Data>& plan, const Measured<Scores>& m,
+                const std::string& suffix) {
+  const std::string name = kFigure<Data>;
+  add_figures(
+      metrics, plan, m,
+      [](const Scores& scores, const std::vector<int64_t>& classes) {
+        return scores.percent(classes);
+      },
+      name, suffix);
+  const auto of = [&](const std::string& what) -> double& { return metrics[what + suffix]; };
+  of("h") = h_mean(of(name + "_r"), of(name + "_f_before"), of(name + "_f"));
+  of("h_start") = h_mean(of(name + "_r"), of(name + "_f_start"), of(name + "_f"));
+}
+
+template <typename Data, typename Scores>
+Metrics score_metrics(const ForgetPlanOn<Data>& plan, const Measured<Scores>& m) {
   Metrics metrics;
-  add_accuracies(metrics, plan, m, "");
+  add_scores(metrics, plan, m, "");
+  const std::string name = kFigure<Data>;
   for (size_t c = 0; c < m.after.total.size(); ++c) {
-    put(metrics, str("acc_class.", c), m.after.percent({static_cast<int64_t>(c)}));
+    put(metrics, str(name, "_class.", c), m.after.percent({static_cast<int64_t>(c)}));
   }
-  metrics["over_forgetting"] = std::max(0.0, metrics["acc_r_before"] - metrics["acc_r"]);
+  metrics["over_forgetting"] =
+      std::max(0.0, metrics.at(name + "_r_before") - metrics.at(name + "_r"));
   return metrics;
 }
 
@@ -78,8 +104,9 @@ void add_training_metrics(Metrics& metrics, const ForgetResult& trained, const B
   metrics["retain_samples"] = static_cast<double>(trained.retain_samples);
 }
 
-/// Samples and accuracy of every class with samples, in the three states.
-Json describe_classes(const Measured& m) {
+/// Samples (objects, of detectors) and figure of every class with samples, in the three states.
+template <typename Scores>
+Json describe_classes(const Measured<Scores>& m) {
   Json list = Json::array();
   for (size_t c = 0; c < m.after.total.size(); ++c) {
     if (m.after.total[c] == 0) continue;
@@ -105,13 +132,22 @@ Json describe_groups(const std::vector<AdapterGroup>& groups) {
   return list;
 }
 
-Json digests(const ForgetPlan& plan) {
+template <typename Data>
+Json digests(const ForgetPlanOn<Data>& plan) {
   Json json = {{"forget", plan.forget.content_digest()}, {"retain", plan.retain.content_digest()}};
   if (plan.held_out) json["validation"] = plan.measured.front().content_digest();
   return json;
 }
 
-AdapterFacts adapter_facts(const ForgetRequest& request, const ForgetPlan& plan,
+std::vector<std::string> class_names(const Dataset& dataset) { return dataset.class_names(); }
+std::vector<std::string> class_names(const DetectionDataset& dataset) {
+  std::vector<std::string> names;
+  for (const DetectionCategory& category : dataset.categories()) names.push_back(category.name);
+  return names;
+}
+
+template <typename Data>
+AdapterFacts adapter_facts(const ForgetRequestOn<Data>& request, const ForgetPlanOn<Data>& plan,
                            const Snapshot& snapshot, const RunContext& context) {
   AdapterFacts facts;
   facts.request_id = context.request_id;
@@ -121,7 +157,7 @@ AdapterFacts adapter_facts(const ForgetRequest& request, const ForgetPlan& plan,
   facts.config = request.config.to_json();
   facts.seed = request.config.seed;
   facts.classes = plan.classes;
-  const std::vector<std::string>& names = request.forget.class_names();
+  const std::vector<std::string> names = class_names(request.forget);
   for (const int64_t c : plan.classes) {
     if (!names.empty()) facts.class_names.push_back(names[c]);
   }
@@ -139,7 +175,7 @@ Json before_and_after(const Metrics& metrics) {
   for (const auto& [name, value] : metrics) {
     if (name.ends_with("_before")) {
       json["before"][name.substr(0, name.size() - 7)] = value;
-    } else if (name.starts_with("acc_") && !name.ends_with("_start")) {
+    } else if ((name.starts_with("acc_") || name.starts_with("ap_")) && !name.ends_with("_start")) {
       json["after"][name] = value;
     } else if (name == "h") {
       json["after"][name] = value;
@@ -169,12 +205,14 @@ std::vector<EarlierTask> earlier_tasks(const Snapshot& snapshot) {
   return tasks;
 }
 
-std::string judge_task(const Metrics& metrics, const ForgetResult& trained,
+/// `name`: what the figures are called.
+std::string judge_task(const Metrics& metrics, const std::string& name, const ForgetResult& trained,
                        const ForgetConfig& config) {
   GateFigures figures;
-  figures.acc_f = metrics.at("acc_f");
-  figures.acc_r = metrics.at("acc_r");
-  figures.acc_r_base = metrics.at("acc_r_before");
+  figures.name = name == "ap" ? "AP" : "Acc";
+  figures.acc_f = metrics.at(name + "_f");
+  figures.acc_r = metrics.at(name + "_r");
+  figures.acc_r_base = metrics.at(name + "_r_before");
   figures.groups_kept = count_kept(trained.groups);
   figures.groups_total = static_cast<int64_t>(trained.groups.size());
   figures.weights_changed = !trained.delta.empty();
@@ -188,8 +226,10 @@ std::string judge_task(const Metrics& metrics, const ForgetResult& trained,
   return judge(figures, config);
 }
 
-Json describe_task(const ForgetPlan& plan, const AdapterFacts& facts, const Snapshot& snapshot,
-                   const ForgetResult& trained, const Measured& measured) {
+template <typename Data, typename Scores>
+Json describe_task(const ForgetPlanOn<Data>& plan, const AdapterFacts& facts,
+                   const Snapshot& snapshot, const ForgetResult& trained,
+                   const Measured<Scores>& measured) {
   return {{"kind", "forget"},
           {"request_id", facts.request_id},
           {"classes_forgotten", plan.classes},
@@ -207,24 +247,57 @@ Json describe_task(const ForgetPlan& plan, const AdapterFacts& facts, const Snap
           {"environment", facts.environment}};
 }
 
+ForgetResult train(const ForgetTask& task, const RunContext& context) {
+  return method_of(task.config.method).run(task, context.observer, context.checkpoints);
+}
+ForgetResult train(const DetectorTask& task, const RunContext& context) {
+  return detector_method_of(task.config.method).run(task, context.observer, context.checkpoints);
+}
+
+/// What one kind of model alone has: accuracies with the head's margin, and audits.
+void add_particulars(Metrics& metrics, const ForgetRequest& request, const ForgetPlan& plan,
+                     const Snapshot& base, const Snapshot& start, const Snapshot& after,
+                     const Measured<ClassAccuracy>&, const RunContext& context) {
+  if (start.base->model().head_kind() != HeadKind::kLinear) {
+    const auto measure = [&](const Snapshot& state) {
+      return context.scores.get(state, plan.measured, context.cancelled, /*margin=*/true);
+    };
+    add_scores(metrics, plan, Measured<ClassAccuracy>{measure(base), measure(start), measure(after)},
+               "_margin");
+  }
+  metrics.merge(audit(request, plan, base, after, context.cancelled));
+}
+
+/// The AP at one IoU.
+void add_particulars(Metrics& metrics, const DetectorForgetRequest&,
+                     const ForgetPlanOn<DetectionDataset>& plan, const Snapshot&, const Snapshot&,
+                     const Snapshot&, const Measured<ClassPrecision>& measured, const RunContext&) {
+  add_figures(
+      metrics, plan, measured,
+      [](const ClassPrecision& scores, const std::vector<int64_t>& classes) {
+        return scores.percent50(classes);
+      },
+      "ap50", "");
+}
+
 }  // namespace
 
-ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snapshot,
+template <typename Data>
+ForgetOutcome run_forgetting(const ForgetRequestOn<Data>& request, const Snapshot& snapshot,
                              const RunContext& context) {
   const Clock::time_point began = Clock::now();
-  const ForgetPlan plan = plan_forgetting(request, snapshot);
+  const ForgetPlanOn<Data> plan = plan_forgetting(request, snapshot);
   const auto base_state = make_snapshot(snapshot.base, {});
-  const auto measure = [&](const Snapshot& state, bool margin = false) {
-    return context.accuracies.get(state, plan.measured, margin, context.cancelled);
+  const auto measure = [&](const Snapshot& state) {
+    return context.scores.get(state, plan.measured, context.cancelled);
   };
-  Measured measured{measure(*base_state), measure(snapshot), {}};
+  Measured<decltype(measure(snapshot))> measured{measure(*base_state), measure(snapshot), {}};
 
-  const ForgetTask task{
+  const TaskOn<Data> task{
       snapshot.base,  snapshot.weights,  static_cast<int64_t>(enabled_ids(snapshot.stack).size()),
       plan.classes,   plan.forget,       plan.retain,
       request.config, context.cancelled, [&] { return earlier_tasks(snapshot); }};
-  const ForgetResult trained =
-      method_of(request.config.method).run(task, context.observer, context.checkpoints);
+  const ForgetResult trained = train(task, context);
 
   AdapterFacts facts = adapter_facts(request, plan, snapshot, context);
   const bool changed = count_kept(trained.groups) > 0 || !trained.delta.empty();
@@ -236,18 +309,12 @@ ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snaps
   const auto after = changed ? candidate(snapshot, build()) : nullptr;
   const Snapshot& state_after = after ? *after : snapshot;
   measured.after = measure(state_after);
-  Metrics metrics = accuracy_metrics(plan, measured);
-  if (snapshot.base->model().spec().head != HeadKind::kLinear) {
-    add_accuracies(
-        metrics, plan,
-        {measure(*base_state, true), measure(snapshot, true), measure(state_after, true)},
-        "_margin");
-  }
+  Metrics metrics = score_metrics(plan, measured);
   add_training_metrics(metrics, trained, *snapshot.base, seconds_since(began));
-  metrics.merge(audit(request, plan, *base_state, state_after, context.cancelled));
+  add_particulars(metrics, request, plan, *base_state, snapshot, state_after, measured, context);
 
   ForgetOutcome outcome;
-  outcome.rejection = judge_task(metrics, trained, request.config);
+  outcome.rejection = judge_task(metrics, kFigure<Data>, trained, request.config);
   Json description = describe_task(plan, facts, snapshot, trained, measured);
   description["accepted"] = outcome.rejection.empty();
   if (outcome.rejection.empty()) {
@@ -261,5 +328,9 @@ ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snaps
       std::make_shared<const Report>(make_report(std::move(description), std::move(metrics)));
   return outcome;
 }
+
+template ForgetOutcome run_forgetting(const ForgetRequest&, const Snapshot&, const RunContext&);
+template ForgetOutcome run_forgetting(const DetectorForgetRequest&, const Snapshot&,
+                                      const RunContext&);
 
 }  // namespace lethe

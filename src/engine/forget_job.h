@@ -1,7 +1,7 @@
 // How one forget task runs from data to adapter: train, drop zero groups, measure, gate, build.
 #pragma once
 
-#include "engine/accuracy_cache.h"
+#include "engine/score_cache.h"
 #include "engine/report.h"
 #include "engine/request.h"
 #include "forgetting/method.h"
@@ -13,7 +13,7 @@ struct RunContext {
   std::string request_id, request_digest;
   std::string created_utc;  ///< when it was asked, ISO 8601
   int threads = 0;
-  AccuracyCache& accuracies;
+  ScoreCache& scores;
   Observer observer;                ///< told of every training step; false stops
   std::function<bool()> cancelled;  ///< asked while measuring; true throws kCancelled
   Checkpoints checkpoints;          ///< of the training; the default: none
@@ -41,7 +41,12 @@ struct ForgetOutcome {
 ///   peak_memory_mib        the most that the process has had in memory so far
 ///   steps, seconds, forget_samples, retain_samples
 ///   and what audit.h names
-ForgetOutcome run_forgetting(const ForgetRequest& request, const Snapshot& snapshot,
+/// Of detectors "ap" stands for "acc" in every name, the COCO AP in percent, and "ap50" for the AP at
+/// the IoU 0.50; there are no margins and no audits.
+///
+/// For both kinds of data (in forget_job.cpp).
+template <typename Data>
+ForgetOutcome run_forgetting(const ForgetRequestOn<Data>& request, const Snapshot& snapshot,
                              const RunContext& context);
 
 }  // namespace lethe

@@ -25,11 +25,11 @@ std::string nothing_kept(const GateFigures& f, const ForgetConfig& c) {
   if (f.largest_effect > kCollapsed) {
     return str("no group of ", f.groups_total, " grew beyond zero_threshold ", c.zero_threshold,
                " in ", f.steps, " steps (the largest effect is ", f.largest_effect,
-               "), so nothing is forgotten (Acc_f ", percent(f.acc_f),
+               "), so nothing is forgotten (", f.name, "_f ", percent(f.acc_f),
                "): give more steps, raise learning_rate or lower ", sparsity_setting(c));
   }
   return str("every group of ", f.groups_total,
-             " collapsed to zero, so nothing is forgotten (Acc_f ", percent(f.acc_f), "): lower ",
+             " collapsed to zero, so nothing is forgotten (", f.name, "_f ", percent(f.acc_f), "): lower ",
              sparsity_setting(c), " or raise forget_weight (", c.forget_weight, ")");
 }
 
@@ -74,11 +74,11 @@ std::string judge(const GateFigures& f, const ForgetConfig& c) {
   if (f.groups_total > 0 && f.groups_kept == 0) return nothing_kept(f, c);
   std::string text;
   if (c.gate_max_acc_f >= 0 && !(f.acc_f <= c.gate_max_acc_f)) {
-    text = str("Acc_f is ", percent(f.acc_f), ", the gate allows ", percent(c.gate_max_acc_f), ": ",
+    text = str(f.name, "_f is ", percent(f.acc_f), ", the gate allows ", percent(c.gate_max_acc_f), ": ",
                why_not_forgotten(f, c));
   }
   if (c.gate_max_acc_r_drop >= 0 && !(f.acc_r >= f.acc_r_base - c.gate_max_acc_r_drop)) {
-    text += str(text.empty() ? "" : "; ", "Acc_r fell from the base's ", percent(f.acc_r_base),
+    text += str(text.empty() ? "" : "; ", f.name, "_r fell from the base's ", percent(f.acc_r_base),
                 " to ", percent(f.acc_r), ", the gate allows ", c.gate_max_acc_r_drop,
                 " points: the task forgot too much; lower ",
                 f.groups_total > 0 ? str("forget_weight (", c.forget_weight, "), ") : "",

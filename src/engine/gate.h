@@ -9,6 +9,7 @@ namespace lethe {
 
 /// Figures in percent, of the model with the task's adapter.
 struct GateFigures {
+  std::string name = "Acc";  ///< what the sentence calls them: "Acc", of detectors "AP"
   double acc_f, acc_r;
   double acc_r_base;  ///< of the base on the same classes
   int64_t groups_kept, groups_total;

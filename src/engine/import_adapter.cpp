@@ -31,7 +31,7 @@ std::shared_ptr<const Adapter> import_peft(const Snapshot& snapshot, const std::
   const BaseModel& base = *snapshot.base;
   require(is_request_id(request_id), Code::kInvalidArgument, "the request id ",
           in_quotes(request_id), " is not 1 to 128 bytes of UTF-8 without control characters");
-  check_classes(classes, base.model().spec().classes);
+  check_classes(classes, base.model().classes());
   AdapterFacts facts;
   facts.request_id = request_id;
   facts.lethe_version = library_version();

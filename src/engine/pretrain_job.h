@@ -11,8 +11,10 @@ struct PretrainOutcome {
 };
 
 /// Checks and runs a request on `snapshot`. Metrics of the report, over the validation set or,
-/// without one, the training set: acc, acc_class.N; and steps, seconds, loss (of the last step).
-PretrainOutcome run_pretraining(const PretrainRequest& request, const Snapshot& snapshot,
+/// without one, the training set: acc, acc_class.N (of detectors ap, ap_class.N, ap50); and steps,
+/// seconds, loss (of the last step). For both kinds of data (in pretrain_job.cpp).
+template <typename Data>
+PretrainOutcome run_pretraining(const PretrainRequestOn<Data>& request, const Snapshot& snapshot,
                                 const RunContext& context);
 
 }  // namespace lethe

@@ -5,11 +5,12 @@
 namespace lethe {
 namespace {
 
-Json keep_optional(const std::optional<Dataset>& dataset, Archive& archive) {
+template <typename Data>
+Json keep_optional(const std::optional<Data>& dataset, Archive& archive) {
   return dataset ? archive.keep(*dataset) : Json();
 }
 
-Dataset open(const Json& reference, const char* name, Archive& archive) {
+AnyDataset open(const Json& reference, const char* name, Archive& archive) {
   try {
     return archive.open(reference);
   } catch (const Error& error) {
@@ -18,10 +19,38 @@ Dataset open(const Json& reference, const char* name, Archive& archive) {
   }
 }
 
-std::optional<Dataset> open_optional(const Json& request, const char* name, Archive& archive) {
+template <typename Data>
+std::optional<Data> open_optional(const Json& request, const char* name, Archive& archive) {
   const Json reference = request.value(name, Json());
   if (reference.is_null()) return std::nullopt;
-  return open(reference, name, archive);
+  AnyDataset dataset = open(reference, name, archive);
+  auto* set = std::get_if<Data>(&dataset);
+  require(set, Code::kCorrupt, "the journal names a ", name, " set of another kind than the others");
+  return std::move(*set);
+}
+
+template <typename Data>
+Request pretrain_request(const TaskRecord& task, const Json& json, Data train, Archive& archive) {
+  PretrainConfig config;
+  config.update_from_json(json.at("config"));
+  return PretrainRequestOn<Data>{.request_id = task.request_id,
+                                 .config = config,
+                                 .train = std::move(train),
+                                 .validation = open_optional<Data>(json, "validation", archive),
+                                 .options = task.options};
+}
+
+template <typename Data>
+Request forget_request(const TaskRecord& task, const Json& json, Data forget, Archive& archive) {
+  ForgetConfig config;
+  config.update_from_json(json.at("config"));
+  return ForgetRequestOn<Data>{.request_id = task.request_id,
+                               .classes = json.at("classes").get<std::vector<int64_t>>(),
+                               .config = config,
+                               .forget = std::move(forget),
+                               .retain = open_optional<Data>(json, "retain", archive),
+                               .validation = open_optional<Data>(json, "validation", archive),
+                               .options = task.options};
 }
 
 Json digests_of(const Json& request) {
@@ -49,7 +78,8 @@ Json time_or_null(const std::optional<int64_t>& ms) { return ms ? Json(utc_text(
 
 }  // namespace
 
-Json write_request(const ForgetRequest& request, Archive& archive) {
+template <typename Data>
+Json write_request(const ForgetRequestOn<Data>& request, Archive& archive) {
   return {{"classes", request.classes},
           {"config", request.config.to_json()},
           {"forget", archive.keep(request.forget)},
@@ -57,32 +87,28 @@ Json write_request(const ForgetRequest& request, Archive& archive) {
           {"validation", keep_optional(request.validation, archive)}};
 }
 
-Json write_request(const PretrainRequest& request, Archive& archive) {
+template <typename Data>
+Json write_request(const PretrainRequestOn<Data>& request, Archive& archive) {
   return {{"config", request.config.to_json()},
           {"train", archive.keep(request.train)},
           {"validation", keep_optional(request.validation, archive)}};
 }
 
+template Json write_request(const ForgetRequest&, Archive&);
+template Json write_request(const DetectorForgetRequest&, Archive&);
+template Json write_request(const PretrainRequest&, Archive&);
+template Json write_request(const DetectorPretrainRequest&, Archive&);
+
 Request read_request(const TaskRecord& task, Archive& archive) {
   const Json json = parse_json(task.request, "the journal's request");
   if (task.kind == "pretrain") {
-    PretrainConfig config;
-    config.update_from_json(json.at("config"));
-    return PretrainRequest{.request_id = task.request_id,
-                           .config = config,
-                           .train = open(json.at("train"), "training", archive),
-                           .validation = open_optional(json, "validation", archive),
-                           .options = task.options};
+    return std::visit(
+        [&](auto train) { return pretrain_request(task, json, std::move(train), archive); },
+        open(json.at("train"), "training", archive));
   }
-  ForgetConfig config;
-  config.update_from_json(json.at("config"));
-  return ForgetRequest{.request_id = task.request_id,
-                       .classes = json.at("classes").get<std::vector<int64_t>>(),
-                       .config = config,
-                       .forget = open(json.at("forget"), "forget", archive),
-                       .retain = open_optional(json, "retain", archive),
-                       .validation = open_optional(json, "validation", archive),
-                       .options = task.options};
+  return std::visit(
+      [&](auto forget) { return forget_request(task, json, std::move(forget), archive); },
+      open(json.at("forget"), "forget", archive));
 }
 
 ModelRecord describe_model(const Snapshot& snapshot) {

@@ -9,8 +9,11 @@ namespace lethe {
 
 /// What another process needs to run the request: settings, and its data as the archive keeps it.
 /// Writes copies of sets that cannot be read again.
-Json write_request(const ForgetRequest& request, Archive& archive);
-Json write_request(const PretrainRequest& request, Archive& archive);
+/// For both kinds of data (in records.cpp).
+template <typename Data>
+Json write_request(const ForgetRequestOn<Data>& request, Archive& archive);
+template <typename Data>
+Json write_request(const PretrainRequestOn<Data>& request, Archive& archive);
 
 /// The request of a task, its data read again. Throws DataMissing when that cannot be had.
 Request read_request(const TaskRecord& task, Archive& archive);

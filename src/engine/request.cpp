@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "forgetting/method.h"
 #include "support/error.h"
 
 namespace lethe {
@@ -29,22 +30,51 @@ Classes all_but(int64_t count, const Classes& a, const Classes& b) {
 }
 
 /// Those of `classes` that the data set has a label for: it may know fewer than the model.
-Classes known_to(const Dataset& dataset, Classes classes) {
+template <typename Data>
+Classes known_to(const Data& dataset, Classes classes) {
   std::erase_if(classes, [&](int64_t c) { return c >= dataset.class_count(); });
   return classes;
 }
 
-void check_fits_model(const Dataset& dataset, const Model& model, const char* name) {
-  require(dataset.size() > 0, Code::kInvalidArgument, "the ", name, " set is empty");
-  require(dataset.class_count() <= model.spec().classes, Code::kInvalidArgument, "the ", name,
-          " set has ", dataset.class_count(), " classes, the model knows ", model.spec().classes,
-          "; drop the others or use a model with more outputs");
+void check_images(const Dataset& dataset, const BaseModel& base, const char*) {
   std::vector<int64_t> shape = dataset.image_shape();
   shape.insert(shape.begin(), dataset.size());
-  model.check_images(shape);
+  base.classifier().check_images(shape);
 }
 
-void check_has_samples(const Dataset& dataset, const Classes& classes, const char* name) {
+/// Images of any size fit a detector.
+void check_images(const DetectionDataset& dataset, const BaseModel& base, const char* name) {
+  const DetectorSpec& spec = base.detector().spec();
+  require(spec.has_backbone(), Code::kUnsupported,
+          "the model spec's \"backbone\" is \"features\", so it cannot look at images; name a "
+          "ResNet");
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    const auto objects = static_cast<int64_t>(dataset.objects(i).size());
+    require(objects <= spec.queries, Code::kInvalidArgument, "image ", dataset.image_id(i),
+            " of the ", name, " set has ", objects, " objects, the model can name ", spec.queries,
+            " in an image; use a model with more \"queries\" or leave the image out");
+  }
+}
+
+template <typename Data>
+void check_fits_model(const Data& dataset, const BaseModel& base, const char* name) {
+  require(dataset.size() > 0, Code::kInvalidArgument, "the ", name, " set is empty");
+  const int64_t classes = base.model().classes();
+  require(dataset.class_count() <= classes, Code::kInvalidArgument, "the ", name, " set has ",
+          dataset.class_count(), " classes, the model knows ", classes,
+          "; drop the others or use a model with more outputs");
+  check_images(dataset, base, name);
+}
+
+void check_method(const ForgetRequest&) {}
+void check_method(const DetectorForgetRequest& request) {
+  detector_method_of(request.config.method);
+  require(request.config.audits == 0, Code::kUnsupported, "audits is ", request.config.audits,
+          ", but there are none of detectors; set it to 0");
+}
+
+template <typename Data>
+void check_has_samples(const Data& dataset, const Classes& classes, const char* name) {
   const Classes present = dataset.present_classes();
   for (const int64_t c : classes) {
     require(holds(present, c), Code::kNotFound, "class ", c, " has no sample in the ", name,
@@ -66,7 +96,8 @@ void check_classes(const Classes& classes, const Classes& past, int64_t class_co
 }
 
 /// Given sets must say what `classes` says: nothing else to forget, nothing forgotten to retain.
-void check_labels(const Dataset& forget, const Dataset& retain, const ForgetPlan& plan) {
+template <typename Data>
+void check_labels(const Data& forget, const Data& retain, const ForgetPlanOn<Data>& plan) {
   for (const int64_t c : forget.present_classes()) {
     require(holds(plan.classes, c), Code::kInvalidArgument, "the forget set holds class ", c,
             ", which is not among the classes to forget; name it or take its samples out");
@@ -86,13 +117,15 @@ void check_draws_samples(const ForgetConfig& config, int64_t size, const char* n
           " samples is less than one; raise data_ratio or set few_shot");
 }
 
-std::string digest_or_none(const std::optional<Dataset>& dataset) {
+template <typename Data>
+std::string digest_or_none(const std::optional<Data>& dataset) {
   return dataset ? dataset->content_digest() : std::string();
 }
 
 }  // namespace
 
-std::string request_digest(const ForgetRequest& request) {
+template <typename Data>
+std::string request_digest(const ForgetRequestOn<Data>& request) {
   const Json asked = {{"kind", "forget"},
                       {"classes", sorted(request.classes)},
                       {"config", request.config.to_json()},
@@ -102,7 +135,8 @@ std::string request_digest(const ForgetRequest& request) {
   return hex(sha256(asked.dump()));
 }
 
-std::string request_digest(const PretrainRequest& request) {
+template <typename Data>
+std::string request_digest(const PretrainRequestOn<Data>& request) {
   const Json asked = {{"kind", "pretrain"},
                       {"config", request.config.to_json()},
                       {"train", request.train.content_digest()},
@@ -110,13 +144,16 @@ std::string request_digest(const PretrainRequest& request) {
   return hex(sha256(asked.dump()));
 }
 
-ForgetPlan plan_forgetting(const ForgetRequest& request, const Snapshot& snapshot) {
-  const Model& model = snapshot.base->model();
-  const int64_t class_count = model.spec().classes;
+template <typename Data>
+ForgetPlanOn<Data> plan_forgetting(const ForgetRequestOn<Data>& request,
+                                   const Snapshot& snapshot) {
+  const BaseModel& base = *snapshot.base;
+  const int64_t class_count = base.model().classes();
   request.config.validate();
-  require(request.config.first_block < model.spec().depth, Code::kInvalidArgument,
+  require(request.config.first_block < base.model().blocks(), Code::kInvalidArgument,
           "first_block is ", request.config.first_block, ", the model has the blocks 0 to ",
-          model.spec().depth - 1);
+          base.model().blocks() - 1);
+  check_method(request);
 
   const Classes classes = sorted(request.classes);
   const Classes past = sorted(forgotten_classes(*snapshot.base, snapshot.stack));
@@ -127,10 +164,10 @@ ForgetPlan plan_forgetting(const ForgetRequest& request, const Snapshot& snapsho
           "; forget fewer");
 
   const bool divided = !request.retain;
-  check_fits_model(request.forget, model, "forget");
-  if (!divided) check_fits_model(*request.retain, model, "retain");
+  check_fits_model(request.forget, base, "forget");
+  if (!divided) check_fits_model(*request.retain, base, "retain");
   check_has_samples(request.forget, classes, "forget");
-  ForgetPlan plan{
+  ForgetPlanOn<Data> plan{
       classes,
       past,
       retained,
@@ -149,7 +186,7 @@ ForgetPlan plan_forgetting(const ForgetRequest& request, const Snapshot& snapsho
                       std::back_inserter(plan.missing));
 
   if (plan.held_out) {
-    check_fits_model(*request.validation, model, "validation");
+    check_fits_model(*request.validation, base, "validation");
     check_has_samples(*request.validation, classes, "validation");
     require(request.validation->keep_classes(known_to(*request.validation, retained)).size() > 0,
             Code::kInvalidArgument,
@@ -161,15 +198,24 @@ ForgetPlan plan_forgetting(const ForgetRequest& request, const Snapshot& snapsho
   return plan;
 }
 
-void check_pretraining(const PretrainRequest& request, const Snapshot& snapshot) {
+template <typename Data>
+void check_pretraining(const PretrainRequestOn<Data>& request, const Snapshot& snapshot) {
   require(snapshot.stack.empty(), Code::kState, "the model carries ", snapshot.stack.size(),
           " adapters, which belong to its present weights; roll back before the first one, then "
           "train");
   request.config.validate();
-  check_fits_model(request.train, snapshot.base->model(), "training");
-  if (request.validation) {
-    check_fits_model(*request.validation, snapshot.base->model(), "validation");
-  }
+  check_fits_model(request.train, *snapshot.base, "training");
+  if (request.validation) check_fits_model(*request.validation, *snapshot.base, "validation");
 }
+
+template std::string request_digest(const ForgetRequest&);
+template std::string request_digest(const DetectorForgetRequest&);
+template std::string request_digest(const PretrainRequest&);
+template std::string request_digest(const DetectorPretrainRequest&);
+template ForgetPlanOn<Dataset> plan_forgetting(const ForgetRequest&, const Snapshot&);
+template ForgetPlanOn<DetectionDataset> plan_forgetting(const DetectorForgetRequest&,
+                                                        const Snapshot&);
+template void check_pretraining(const PretrainRequest&, const Snapshot&);
+template void check_pretraining(const DetectorPretrainRequest&, const Snapshot&);
 
 }  // namespace lethe

@@ -112,7 +112,8 @@ void Worker::perform(QueuedTask task) {
   show_end(job, std::move(outcome.end));
 }
 
-Worker::Outcome Worker::perform(Job& job, const ForgetRequest& request) {
+template <typename Data>
+Worker::Outcome Worker::perform(Job& job, const ForgetRequestOn<Data>& request) {
   const auto snapshot = model_.snapshot();
   ForgetOutcome outcome = run_forgetting(
       request, *snapshot, context_for(job, request.config.progress_interval, *snapshot));
@@ -130,7 +131,8 @@ Worker::Outcome Worker::perform(Job& job, const ForgetRequest& request) {
   return {std::move(end), /*recorded=*/true};
 }
 
-Worker::Outcome Worker::perform(Job& job, const PretrainRequest& request) {
+template <typename Data>
+Worker::Outcome Worker::perform(Job& job, const PretrainRequestOn<Data>& request) {
   const auto snapshot = model_.snapshot();
   PretrainOutcome outcome = run_pretraining(
       request, *snapshot, context_for(job, request.config.progress_interval, *snapshot));
@@ -254,7 +256,7 @@ RunContext Worker::context_for(Job& job, int32_t progress_interval, const Snapsh
           job.request_digest(),
           utc_text(task.created_ms),
           settings_.threads,
-          accuracies_,
+          scores_,
           observe,
           [go_on] { return !go_on(); },
           checkpoints_for(job, snapshot, task)};

@@ -41,8 +41,10 @@ class Worker {
   };
 
   void perform(QueuedTask task);
-  Outcome perform(Job& job, const ForgetRequest& request);
-  Outcome perform(Job& job, const PretrainRequest& request);
+  template <typename Data>
+  Outcome perform(Job& job, const ForgetRequestOn<Data>& request);
+  template <typename Data>
+  Outcome perform(Job& job, const PretrainRequestOn<Data>& request);
   void keep_for_later(Job& job);
   void end_overdue();
   /// Only when its data and checkpoint are gone from the folder does a job show its end.
@@ -61,7 +63,7 @@ class Worker {
   Archive& archive_;
   Log& log_;
   const WorkerSettings settings_;
-  AccuracyCache accuracies_;
+  ScoreCache scores_;
 };
 
 }  // namespace lethe

@@ -10,7 +10,7 @@ namespace {
 
 /// Calls `visit(embeddings [b, D], labels [b])` for consecutive batches, on the model's device.
 template <typename Visit>
-void for_each_embedded(const Model& model, const Weights& weights, const Dataset& dataset,
+void for_each_embedded(const Classifier& model, const Weights& weights, const Dataset& dataset,
                        const EvaluationOptions& options, Visit&& visit) {
   const at::NoGradGuard no_grad;
   const at::Device device = weights.begin()->second.device();
@@ -24,7 +24,7 @@ void for_each_embedded(const Model& model, const Weights& weights, const Dataset
 
 /// The same with `visit(scores [b, C], labels [b])`.
 template <typename Visit>
-void for_each_batch(const Model& model, const Weights& weights, const Dataset& dataset,
+void for_each_batch(const Classifier& model, const Weights& weights, const Dataset& dataset,
                     const EvaluationOptions& options, Visit&& visit) {
   const at::NoGradGuard no_grad;
   const Head head = model.head(weights);
@@ -64,7 +64,7 @@ std::optional<double> ClassAccuracy::percent() const {
   return percent(all);
 }
 
-ClassAccuracy class_accuracy(const Model& model, const Weights& weights, const Dataset& dataset,
+ClassAccuracy class_accuracy(const Classifier& model, const Weights& weights, const Dataset& dataset,
                              const EvaluationOptions& options) {
   const int64_t classes = model.spec().classes;
   at::Tensor correct = at::zeros({classes}, at::kLong), total = at::zeros({classes}, at::kLong);
@@ -80,14 +80,14 @@ ClassAccuracy class_accuracy(const Model& model, const Weights& weights, const D
   return {list(correct), list(total)};
 }
 
-at::Tensor dataset_scores(const Model& model, const Weights& weights, const Dataset& dataset,
+at::Tensor dataset_scores(const Classifier& model, const Weights& weights, const Dataset& dataset,
                           const EvaluationOptions& options) {
   Rows all(dataset.size(), model.spec().classes);
   for_each_batch(model, weights, dataset, options, all);
   return all.rows;
 }
 
-at::Tensor dataset_embeddings(const Model& model, const Weights& weights, const Dataset& dataset,
+at::Tensor dataset_embeddings(const Classifier& model, const Weights& weights, const Dataset& dataset,
                               const EvaluationOptions& options) {
   Rows all(dataset.size(), model.spec().dim);
   for_each_embedded(model, weights, dataset, options, all);

@@ -49,7 +49,7 @@ struct Field {
   std::function<bool(const Json&)> accepts;
   std::function<Json(const Config&)> get;
   std::function<void(Config&, const Json&)> set;  ///< of an accepted value
-  bool later = false;                             ///< the first version did not know it
+  int32_t since = 0;                              ///< minor version of the ABI
 };
 
 template <typename Config, typename T>
@@ -100,8 +100,8 @@ Field<Config> flag(const char* name, bool Config::*member, const char* meaning) 
 }
 
 template <typename Config>
-Field<Config> later(Field<Config> field) {
-  field.later = true;
+Field<Config> since(int32_t minor, Field<Config> field) {
+  field.since = minor;
   return field;
 }
 
@@ -144,7 +144,8 @@ Words<MethodKind> method_words() {
 
 const Words<HeadKind> kHeads = {{"linear", HeadKind::kLinear},
                                 {"cosface", HeadKind::kCosFace},
-                                {"arcface", HeadKind::kArcFace}};
+                                {"arcface", HeadKind::kArcFace},
+                                {"detection", HeadKind::kDetection}};
 
 const std::vector<Field<ForgetConfig>>& forget_fields() {
   using C = ForgetConfig;
@@ -217,33 +218,35 @@ const std::vector<Field<ForgetConfig>>& forget_fields() {
               "16 folded LoRA"),
       integer("progress_interval", &C::progress_interval, between(1, 1e9),
               "steps between progress events"),
-      later(word("form", &C::form,
+      since(2, word("form", &C::form,
                  {{"corrected", Form::kCorrected}, {"reference", Form::kReference}},
                  "of baselines that the paper's code gets wrong: what it meant, or what it does")),
-      later(word("lora_position", &C::lora_position,
+      since(2, word("lora_position", &C::lora_position,
                  {{"ffn", LoraPosition::kFfn}, {"attention", LoraPosition::kAttention}},
                  "the linears that carry LoRA: those of the spec's adapter_layers, or q, k and v")),
-      later(integer("first_block", &C::first_block, between(0, 199),
+      since(2, integer("first_block", &C::first_block, between(0, 199),
                     "blocks before it carry no LoRA, so they are computed once a sample")),
-      later(word("structure_search", &C::structure_search,
+      since(2, word("structure_search", &C::structure_search,
                  {{"off", StructureSearch::kOff}, {"sparsest", StructureSearch::kSparsest}},
                  "after training, the sparsest adapter that still meets the gate is looked for")),
-      later(integer("audits", &C::audits, between(0, kAuditAll),
+      since(2, integer("audits", &C::audits, between(0, kAuditAll),
                     "sum of what is measured besides accuracy: 1 membership inference, "
                     "2 verification, 4 linear probe, 8 relearning, 16 the first beside networks "
                     "retrained without the forgotten samples")),
-      later(number("penalty_weight", &C::penalty_weight, between(0, 1e9),
+      since(2, number("penalty_weight", &C::penalty_weight, between(0, 1e9),
                    "lambda of the penalty on weights that move: l2, ewc, mas")),
-      later(number("distillation_weight", &C::distillation_weight, between(0, 1e9),
+      since(2, number("distillation_weight", &C::distillation_weight, between(0, 1e9),
                    "of the term that holds the outputs to the base's: lwf, der, der++, fdr, scrub, "
                    "scrub-s, lirf")),
-      later(number("replay_weight", &C::replay_weight, between(0, 1e9),
+      since(2, number("replay_weight", &C::replay_weight, between(0, 1e9),
                    "of the cross entropy of retain samples: lwf, der++, scrub, scrub-s, lirf, "
                    "salun")),
-      later(number("temperature", &C::temperature, positive(1e4),
+      since(2, number("temperature", &C::temperature, positive(1e4),
                    "of distillation: lwf, scrub, scrub-s, lirf")),
-      later(number("smoothing", &C::smoothing, between(0, 1e6),
+      since(2, number("smoothing", &C::smoothing, between(0, 1e6),
                    "of scrub-s: weight of the distance from the averaged weights")),
+      since(3, number("gradient_clip", &C::gradient_clip, between(0, 1e9),
+                      "gs-lora, gs-lora++: largest norm of a step's gradient; 0: any")),
   };
   return fields;
 }
@@ -356,9 +359,20 @@ ForgetConfig ForgetConfig::defaults_for(MethodKind method, HeadKind head) {
     case HeadKind::kArcFace:
       config.forget_bound = 105;
       break;
+    case HeadKind::kDetection:  // section 8.6
+      config.epochs = 30;
+      config.forget_batch = config.retain_batch = 32;
+      config.learning_rate = 3e-4;
+      config.weight_decay = 1e-4;
+      config.gradient_clip = 0.1;
+      config.forget_weight = 0.15;
+      config.structure_weight = 3e-4;
+      config.prototype_forget_weight = 0.005;
+      config.audits = 0;
+      break;
     default:
       fail(Code::kUnsupported, "there is no head ", static_cast<int32_t>(head),
-           "; known are 1 (linear), 2 (cosface) and 3 (arcface)");
+           "; known are 1 (linear), 2 (cosface), 3 (arcface) and 4 (detection)");
   }
   entry.adapt_defaults(config, head);
   return config;
@@ -370,9 +384,9 @@ void ForgetConfig::update_from_json(const Json& json) {
 
 Json ForgetConfig::to_json() const {
   Json json = all_values(forget_fields(), *this);
-  if (!trains_lora(method)) return json;
+  const int32_t known = trains_lora(method) ? 0 : 2;
   for (const auto& field : forget_fields()) {
-    if (field.later && field.get(*this) == field.get(ForgetConfig{})) json.erase(field.name);
+    if (field.since > known && field.get(*this) == field.get(ForgetConfig{})) json.erase(field.name);
   }
   return json;
 }

@@ -105,6 +105,8 @@ struct ForgetConfig {
   double replay_weight = 1;
   double temperature = 2;
   double smoothing = 0;
+  // Since ABI 1.3.
+  double gradient_clip = 0;
 
   /// Throws kUnsupported for an unknown method or head.
   static ForgetConfig defaults_for(MethodKind method, HeadKind head);
@@ -113,8 +115,8 @@ struct ForgetConfig {
 
   /// Overwrites the fields named in `json`; throws kInvalidArgument, leaving *this unchanged.
   void update_from_json(const Json& json);
-  /// All fields, canonical. With GS-LoRA(++), which older versions know, fields that these do not
-  /// know are left out where they hold the default: settings, digests and ids of then stay equal.
+  /// All fields, canonical. Fields that the first version to know the method does not know are left
+  /// out where they hold the default: settings, digests and ids of then stay equal.
   Json to_json() const;
 
   /// One entry a field that is out of range: {"field", "value", "allowed"}. Empty: all is well.

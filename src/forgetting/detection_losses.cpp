@@ -124,6 +124,14 @@ at::Tensor retain_total(const DetectionTerms& terms, const DetectionWeights& w) 
   return (w.label * terms.focal + w.l1 * terms.l1 + w.giou * terms.giou).sum();
 }
 
+at::Tensor proposal_total(const DetectorLayer& proposals,
+                          const std::vector<DetectionTargets>& targets,
+                          const DetectionSettings& settings) {
+  std::vector<DetectionTargets> anything;
+  for (const DetectionTargets& t : targets) anything.push_back({at::zeros_like(t.labels), t.boxes});
+  return retain_total(detection_terms({proposals}, anything, nullptr, settings), settings.loss);
+}
+
 at::Tensor forget_total(const DetectionTerms& terms, double bound, const DetectionWeights& w) {
   return (bounded_forget_loss(w.label * terms.focal, bound) + w.l1 * terms.l1 + w.giou * terms.giou)
       .sum();

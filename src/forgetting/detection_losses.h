@@ -53,6 +53,12 @@ DetectionTerms detection_terms(const std::vector<DetectorLayer>& layers,
 
 /// L_retain, summed over the layers.
 at::Tensor retain_total(const DetectionTerms& terms, const DetectionWeights& weights = {});
+/// L_retain of what the encoder of a two-stage model proposes (DetectorOutput::proposals): whatever
+/// an object is, it counts as class 0, the one that the best proposals are chosen by. Errors are
+/// those of match(). Source: Zhu et al. 2021 (Deformable DETR), the loss of "enc_outputs".
+at::Tensor proposal_total(const DetectorLayer& proposals,
+                          const std::vector<DetectionTargets>& targets,
+                          const DetectionSettings& settings = {});
 /// L_forget, summed over the layers; the bound holds for each layer's focal loss by itself. Beyond
 /// it no gradient of that focal loss is left.
 at::Tensor forget_total(const DetectionTerms& terms, double bound,

@@ -19,10 +19,10 @@ namespace {
 
 constexpr double kAlpha = 0.1, kAttentionWeight = 300;
 
-int64_t lower_half(const Model& model) { return std::max<int64_t>(1, model.spec().depth / 2); }
+int64_t lower_half(const Classifier& model) { return std::max<int64_t>(1, model.spec().depth / 2); }
 
 at::Tensor kept_columns(const Preparation& p) {
-  const int64_t classes = p.task.base->model().spec().classes;
+  const int64_t classes = p.task.base->classifier().spec().classes;
   const auto forgotten = static_cast<int64_t>(p.task.classes.size());
   if (p.task.config.form == Form::kReference) return at::arange(forgotten, classes, at::kLong);
   return at::tensor(p.samples.retain.present_classes(), at::kLong);
@@ -32,7 +32,7 @@ class Lirf final : public Objective {
  public:
   explicit Lirf(const Preparation& p)
       : config_(p.task.config),
-        middle_(lower_half(p.task.base->model())),
+        middle_(lower_half(p.task.base->classifier())),
         columns_(kept_columns(p).to(p.task.base->device())),
         teacher_(p.task, p.samples.forget),
         teacher_attention_(teacher_attention(p.task, p.samples.forget, middle_)) {}
@@ -60,7 +60,7 @@ class Lirf final : public Objective {
 };
 
 class LirfMethod final : public MethodOf<Lirf> {
-  bool trains(const Model& model, const std::string& weight) const override {
+  bool trains(const Classifier& model, const std::string& weight) const override {
     return model.block_of(weight) < lower_half(model);
   }
 };

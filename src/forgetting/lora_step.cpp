@@ -16,7 +16,7 @@ StepSavings savings_of(const ForgetConfig& config) {
 
 }  // namespace
 
-LoraStep::LoraStep(const Model& model, const Weights& start, LoraParameters& lora,
+LoraStep::LoraStep(const Classifier& model, const Weights& start, LoraParameters& lora,
                    const ForgetConfig& config, const Prototypes* prototypes, double dropout,
                    at::Generator generator)
     : model_(model),

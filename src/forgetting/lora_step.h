@@ -6,7 +6,7 @@
 
 #include "adapters/lora_network.h"
 #include "forgetting/losses.h"
-#include "models/model.h"
+#include "models/classifier.h"
 
 namespace lethe {
 
@@ -16,7 +16,7 @@ class LoraStep {
  public:
   /// `start`: the frozen weights W0 + earlier adapters. `prototypes` may be null. `dropout`: the
   /// probability in force. All references outlive the object.
-  LoraStep(const Model& model, const Weights& start, LoraParameters& lora,
+  LoraStep(const Classifier& model, const Weights& start, LoraParameters& lora,
            const ForgetConfig& config, const Prototypes* prototypes, double dropout = 0,
            at::Generator generator = {});
 
@@ -35,7 +35,7 @@ class LoraStep {
   const at::Tensor& retain_embeddings() const { return retain_embeddings_; }
 
  private:
-  const Model& model_;
+  const Classifier& model_;
   const Weights& start_;
   LoraParameters& lora_;
   const ForgetConfig& config_;

@@ -53,4 +53,15 @@ const MethodEntry& method_entry(MethodKind kind) {
        known);
 }
 
+const DetectorMethod& detector_method_of(MethodKind kind) {
+  const MethodEntry& entry = method_entry(kind);
+  std::string known;
+  for (const MethodEntry& other : methods()) {
+    if (other.detector) known += str(known.empty() ? "" : ", ", other.name);
+  }
+  require(entry.detector, Code::kUnsupported, "the method ", entry.name,
+          " has no form for detectors; those that have one are ", known);
+  return *entry.detector;
+}
+
 }  // namespace lethe

@@ -10,14 +10,17 @@
 namespace lethe {
 
 /// A way to forget. Stateless; one object serves all tasks.
-class Method {
+template <typename Data>
+class MethodOn {
  public:
-  virtual ~Method() = default;
+  virtual ~MethodOn() = default;
   /// Trains. Throws kNumeric (NaN or infinity in a loss, with the step), kCancelled.
   /// kCorrupt: `checkpoints.resume` is not of this task.
-  virtual ForgetResult run(const ForgetTask& task, const Observer& observer,
+  virtual ForgetResult run(const TaskOn<Data>& task, const Observer& observer,
                            const Checkpoints& checkpoints) const = 0;
 };
+using Method = MethodOn<Dataset>;
+using DetectorMethod = MethodOn<DetectionDataset>;
 
 /// A method as settings and documentation know it.
 struct MethodEntry {
@@ -27,6 +30,7 @@ struct MethodEntry {
   const Method& method;
   /// Sets what differs from GS-LoRA++ with a linear head (algorithm.md 4.12, 7).
   void (*adapt_defaults)(ForgetConfig& config, HeadKind head);
+  const DetectorMethod* detector = nullptr;  ///< its form for detectors; null: it has none
 };
 
 /// In the order of MethodKind.
@@ -35,6 +39,8 @@ const std::vector<MethodEntry>& methods();
 const MethodEntry& method_entry(MethodKind kind);
 
 inline const Method& method_of(MethodKind kind) { return method_entry(kind).method; }
+/// Throws kUnsupported naming the methods that detectors have.
+const DetectorMethod& detector_method_of(MethodKind kind);
 inline std::string method_name(MethodKind kind) { return method_entry(kind).name; }
 
 }  // namespace lethe

@@ -9,7 +9,7 @@ namespace lethe {
 /// Trains all weights from `start` (float32, on the model's device) and returns the trained ones.
 /// In the progress, loss_retain is the cross entropy and acc_r the running training accuracy.
 /// Throws kNumeric, kCancelled.
-Weights pretrain(const Model& model, const Weights& start, const Dataset& train,
+Weights pretrain(const Classifier& model, const Weights& start, const Dataset& train,
                  const PretrainConfig& config, const Observer& observer,
                  const Checkpoints& checkpoints = {});
 

@@ -7,7 +7,7 @@
 
 namespace lethe {
 
-at::Tensor class_prototypes(const Model& model, const Weights& weights,
+at::Tensor class_prototypes(const Classifier& model, const Weights& weights,
                             const std::vector<const Dataset*>& sets, int64_t batch,
                             const std::function<bool()>& cancelled) {
   const at::NoGradGuard no_grad;

@@ -66,7 +66,7 @@ class Batches {
 
 }  // namespace
 
-RelearningResult relearn(const Model& model, const Weights& start, const Dataset& forget,
+RelearningResult relearn(const Classifier& model, const Weights& start, const Dataset& forget,
                          const Dataset& retain, const Dataset& held_out, double base_accuracy,
                          const RelearningOptions& options) {
   check(forget, retain, held_out, base_accuracy, options);

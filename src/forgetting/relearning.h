@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "models/model.h"
+#include "models/classifier.h"
 
 namespace lethe {
 
@@ -56,7 +56,7 @@ struct RelearningResult {
 /// before forgetting on `held_out`, in percent, in (0, 100].
 /// Repeats bit for bit with its seed on the CPU with the same number of threads.
 /// Throws kInvalidArgument (also when a set is empty), kNumeric with the step, kCancelled.
-RelearningResult relearn(const Model& model, const Weights& start, const Dataset& forget,
+RelearningResult relearn(const Classifier& model, const Weights& start, const Dataset& forget,
                          const Dataset& retain, const Dataset& held_out, double base_accuracy,
                          const RelearningOptions& options = {});
 

@@ -20,10 +20,10 @@ class Replay final : public Objective {
 };
 
 class RetrainMethod final : public MethodOf<Replay> {
-  bool trains(const Model&, const std::string&) const override { return true; }
+  bool trains(const Classifier&, const std::string&) const override { return true; }
 
   Weights start(const ForgetTask& task) const override {
-    const Model& model = task.base->model();
+    const Classifier& model = task.base->classifier();
     Weights weights = model.random_weights(RandomStream(static_cast<uint64_t>(task.config.seed),
                                                         str("task ", task.index, " retrain")));
     const bool keep = task.config.form == Form::kReference && model.spec().arch == "vit";

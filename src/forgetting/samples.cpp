@@ -7,7 +7,8 @@
 namespace lethe {
 namespace {
 
-Dataset draw(const Dataset& all, const ForgetTask& task, const char* name) {
+template <typename Data>
+Data draw(const Data& all, const TaskOn<Data>& task, const char* name) {
   const uint64_t seed =
       RandomStream(static_cast<uint64_t>(task.config.seed), str("task ", task.index, " ", name))
           .next();
@@ -15,16 +16,20 @@ Dataset draw(const Dataset& all, const ForgetTask& task, const char* name) {
                                   : all.ratio(task.config.data_ratio, seed);
 }
 
-}  // namespace
-
-TaskSamples draw_samples(const ForgetTask& task) {
-  TaskSamples samples{draw(task.forget, task, "forget"), draw(task.retain, task, "retain")};
+template <typename Data>
+TaskSamplesOf<Data> draw_both(const TaskOn<Data>& task) {
+  TaskSamplesOf<Data> samples{draw(task.forget, task, "forget"), draw(task.retain, task, "retain")};
   require(samples.forget.size() > 0 && samples.retain.size() > 0, Code::kInvalidArgument,
           "data_ratio ", task.config.data_ratio, " leaves ", samples.forget.size(), " of ",
           task.forget.size(), " forget samples and ", samples.retain.size(), " of ",
           task.retain.size(), " retain samples; raise it or use few_shot");
   return samples;
 }
+
+}  // namespace
+
+TaskSamples draw_samples(const ForgetTask& task) { return draw_both(task); }
+DetectorTaskSamples draw_samples(const DetectorTask& task) { return draw_both(task); }
 
 WrongLabels::WrongLabels(Form form, int64_t forget_classes, std::vector<int64_t> retained,
                          RandomStream stream)

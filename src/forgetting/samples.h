@@ -7,13 +7,18 @@
 namespace lethe {
 
 /// Training samples of a task: k of each class, or a share of the pool (algorithm.md 1.5, 1.6).
-struct TaskSamples {
-  Dataset forget, retain;
+template <typename Data>
+struct TaskSamplesOf {
+  Data forget, retain;
 };
+using TaskSamples = TaskSamplesOf<Dataset>;
+using DetectorTaskSamples = TaskSamplesOf<DetectionDataset>;
 
 /// Drawn by the task's seed and index, alike for every method. Throws kInvalidArgument when a set
 /// would be empty.
 TaskSamples draw_samples(const ForgetTask& task);
+/// Images, not objects (algorithm.md 8.3).
+DetectorTaskSamples draw_samples(const DetectorTask& task);
 
 /// Labels that forget samples are trained towards by methods that relabel, drawn anew at each call.
 /// Form::kCorrected: uniform over the retained classes. Form::kReference: (y + U{1..100}) mod n

@@ -9,6 +9,7 @@
 
 #include "adapters/adapter.h"
 #include "data/dataset.h"
+#include "data/detection_dataset.h"
 #include "forgetting/config.h"
 #include "forgetting/training_state.h"
 
@@ -56,18 +57,23 @@ struct EarlierTask {
   Weights importance;  ///< ForgetResult::importance; empty for other methods
 };
 
-struct ForgetTask {
+/// `Data`: of a classifier's task Dataset, of a detector's DetectionDataset, whose objects of other
+/// classes are dropped.
+template <typename Data>
+struct TaskOn {
   std::shared_ptr<const BaseModel> base;
   Weights start;      ///< base plus earlier adapters, frozen
   int64_t index = 0;  ///< number of adapters beneath: 0 for the first task
   std::vector<int64_t> classes;
-  Dataset forget, retain;  ///< all samples; the method draws its part (data_ratio, few_shot)
+  Data forget, retain;  ///< all samples; the method draws its part (data_ratio, few_shot)
   ForgetConfig config;
   /// Asked between batches of what comes before the first step; true throws kCancelled.
   std::function<bool()> cancelled = {};
   /// The tasks that the enabled adapters beneath answer, oldest first.
   std::function<std::vector<EarlierTask>()> earlier = {};
 };
+using ForgetTask = TaskOn<Dataset>;
+using DetectorTask = TaskOn<DetectionDataset>;
 
 struct ForgetResult {
   // GS-LoRA(++) leave groups, the others a change of the weights.

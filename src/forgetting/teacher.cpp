@@ -30,9 +30,9 @@ at::Tensor for_all(const ForgetTask& task, const Dataset& set, const std::string
 }  // namespace
 
 Teacher::Teacher(const ForgetTask& task, const Dataset& set)
-    : head_(task.base->model().head(task.base->weights())),
+    : head_(task.base->classifier().head(task.base->weights())),
       embeddings_(for_all(task, set, "embeddings", [&](const at::Tensor& images) {
-        return task.base->model().embed(task.base->weights(), images);
+        return task.base->classifier().embed(task.base->weights(), images);
       })) {}
 
 at::Tensor Teacher::embeddings(const std::vector<int64_t>& positions) const {
@@ -50,7 +50,7 @@ at::Tensor token_attention(const at::Tensor& tokens) {
 }
 
 at::Tensor teacher_attention(const ForgetTask& task, const Dataset& set, int64_t depth) {
-  const Model& model = task.base->model();
+  const Classifier& model = task.base->classifier();
   const Weights& weights = task.base->weights();
   return for_all(
       task, set, str("attention after ", depth, " blocks"), [&](const at::Tensor& images) {

@@ -47,7 +47,7 @@ class PenaltyObjective final : public Objective {
 Weights importance_of(const Preparation& preparation, const Dataset& samples,
                       const ImportanceRule& rule) {
   const ForgetTask& task = preparation.task;
-  const Model& model = task.base->model();
+  const Classifier& model = task.base->classifier();
   Loader order(samples.size(), task.config.retain_batch,
                RandomStream(static_cast<uint64_t>(task.config.seed),
                             str("task ", task.index, " importance order")));

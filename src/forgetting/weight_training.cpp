@@ -105,7 +105,7 @@ Positions next_positions(Visit visit, Orders& orders, int64_t forget_size, bool 
 /// The forward pass of a step: all its parts at once, since no layer looks across a batch.
 class Network {
  public:
-  Network(const Model& model, const Weights& weights, at::Device device, double dropout,
+  Network(const Classifier& model, const Weights& weights, at::Device device, double dropout,
           at::Generator& generator, size_t middle)
       : model_(model), weights_(weights), device_(device), middle_(middle) {
     options_.dropout = dropout;
@@ -141,7 +141,7 @@ class Network {
   }
 
  private:
-  const Model& model_;
+  const Classifier& model_;
   const Weights& weights_;
   at::Device device_;
   size_t middle_;
@@ -222,14 +222,14 @@ const at::Tensor& Part::cross_entropy() const {
   return cross_entropy_;
 }
 
-bool WeightMethod::trains(const Model& model, const std::string& weight) const {
+bool WeightMethod::trains(const Classifier& model, const std::string& weight) const {
   return model.block_of(weight) <= model.spec().depth;
 }
 
 ForgetResult WeightMethod::run(const ForgetTask& task, const Observer& observer,
                                const Checkpoints& checkpoints) const {
   const ForgetConfig& config = task.config;
-  const Model& model = task.base->model();
+  const Classifier& model = task.base->classifier();
   const auto begin = std::chrono::steady_clock::now();
   const std::string name = str("task ", task.index);
   ForgetResult result;

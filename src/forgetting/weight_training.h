@@ -100,7 +100,7 @@ class WeightMethod : public Method {
 
  protected:
   /// Whether a weight is trained: all but the head.
-  virtual bool trains(const Model& model, const std::string& weight) const;
+  virtual bool trains(const Classifier& model, const std::string& weight) const;
   /// What training starts from: the weights that earlier tasks left.
   virtual Weights start(const ForgetTask& task) const { return task.start; }
 };

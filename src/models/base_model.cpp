@@ -10,7 +10,7 @@ namespace lethe {
 BaseModel::BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::Device device,
                      BaseOrigin origin)
     : model_(std::move(model)), device_(device), origin_(std::move(origin)) {
-  Json spec = model_->spec().to_json();
+  Json spec = model_->spec_json();
   spec.erase("seed");
   spec.erase("dropout");
   Sha256 content, names;
@@ -26,6 +26,20 @@ BaseModel::BaseModel(std::shared_ptr<const Model> model, Weights weights, c10::D
   }
   fingerprint_ = content.finish();
   names_digest_ = names.finish();
+}
+
+const Classifier& BaseModel::classifier() const {
+  const auto* classifier = dynamic_cast<const Classifier*>(model_.get());
+  require(classifier, Code::kUnsupported, "the model is a detector (", model_->arch(),
+          "), this needs an image classifier; detectors take detection data sets and give boxes");
+  return *classifier;
+}
+
+const DeformableDetr& BaseModel::detector() const {
+  const auto* detector = dynamic_cast<const DeformableDetr*>(model_.get());
+  require(detector, Code::kUnsupported, "the model is an image classifier (", model_->arch(),
+          "), this needs a detector; create one with the architecture deformable_detr");
+  return *detector;
 }
 
 at::Tensor BaseModel::derived(const std::string& name,

@@ -10,7 +10,8 @@
 #include <string>
 #include <utility>
 
-#include "models/model.h"
+#include "models/classifier.h"
+#include "models/deformable_detr.h"
 #include "storage/digest.h"
 
 namespace lethe {
@@ -29,6 +30,9 @@ class BaseModel {
             BaseOrigin origin = {});
 
   const Model& model() const { return *model_; }
+  /// The model as what it is. Throw kUnsupported when it is the other kind.
+  const Classifier& classifier() const;
+  const DeformableDetr& detector() const;
   const std::shared_ptr<const Model>& model_ptr() const { return model_; }
   const Weights& weights() const { return weights_; }
   c10::Device device() const { return device_; }

@@ -12,6 +12,7 @@ Weights plain_weights(Weights checkpoint) {
   Weights plain;
   for (auto& [name, tensor] : checkpoint) {
     if (name.ends_with(".lora_A") || name.ends_with(".lora_B")) continue;
+    if (name.ends_with(".num_batches_tracked")) continue;
     require(tensor.is_floating_point(), Code::kInvalidArgument, "the tensor \"", name,
             "\" is not of a floating-point type; weights are float32, float16 or bfloat16");
     const std::string prefix = "module.";

@@ -10,7 +10,8 @@ namespace lethe {
 
 /// The floating-point tensors of a checkpoint, float32 and contiguous, without "module." before
 /// their names (left by data-parallel training) and without LoRA matrices: a checkpoint saved in
-/// evaluation mode lists them beside weights that already contain them (algorithm.md 2.5). Throws
+/// evaluation mode lists them beside weights that already contain them (algorithm.md 2.5); nor
+/// counters of batch normalisation, which a frozen one does not have. Throws
 /// kInvalidArgument naming a tensor of another type, or one that is there twice.
 Weights plain_weights(Weights checkpoint);
 

@@ -189,7 +189,7 @@ std::vector<TensorSpec> DeformableDetr::tensors() const {
     linear(layer + "linear2", s.dim, s.ffn_dim);
   };
 
-  if (s.has_backbone()) list = resnet_tensors(s.backbone, kBackbone);
+  if (s.has_backbone()) list = resnet_tensors(s.backbone, kBackbone, s.backbone_width);
   const auto given = static_cast<int64_t>(s.feature_channels.size());
   for (int64_t l = 0; l < s.feature_levels; ++l) {
     const std::string name = str("input_proj.", l, ".");
@@ -285,8 +285,8 @@ Weights DeformableDetr::random_weights(RandomStream stream) const {
   return weights;
 }
 
-Weights DeformableDetr::import_weights(Weights checkpoint) const {
-  return import_detector(spec_, tensors(), std::move(checkpoint));
+Weights DeformableDetr::rename(Weights weights) const {
+  return to_detector_names(spec_, std::move(weights));
 }
 
 std::vector<AdapterSite> DeformableDetr::adapter_sites() const {

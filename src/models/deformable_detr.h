@@ -21,7 +21,7 @@ struct DetectorOutput {
   const DetectorLayer& last() const { return layers.back(); }
 };
 
-/// An architecture without weights, as Model is. Weights have the names of the published code:
+/// Weights have the names of the published code:
 ///   backbone.0.body.*                     torchvision's ResNet
 ///   input_proj.L.{0,1}.*                  convolution and group normalisation of level L
 ///   transformer.level_embed, transformer.{encoder,decoder}.layers.I.*, query_embed.weight,
@@ -30,23 +30,31 @@ struct DetectorOutput {
 ///   class_embed.I.*, bbox_embed.I.layers.{0,1,2}.*
 /// Without refine_boxes one pair of heads serves all layers; it is I = 0. A checkpoint's further
 /// names for it must hold the same values.
-class DeformableDetr {
+class DeformableDetr final : public Model {
  public:
   explicit DeformableDetr(DetectorSpec spec) : spec_(std::move(spec)) {}
-  const DetectorSpec& spec() const { return spec_; }
 
-  /// Every weight, in name order.
-  std::vector<TensorSpec> tensors() const;
+  const DetectorSpec& spec() const { return spec_; }
+  Json spec_json() const override { return spec_.to_json(); }
+  std::string arch() const override { return spec_.arch; }
+  int64_t classes() const override { return spec_.classes; }
+  int64_t blocks() const override { return spec_.encoder_layers + spec_.decoder_layers; }
+  HeadKind head_kind() const override { return HeadKind::kDetection; }
+
+  std::vector<TensorSpec> tensors() const override;
   /// The published initialisation, float32; the backbone's by He's rule.
-  Weights random_weights(RandomStream stream) const;
-  /// A checkpoint as this model's weights, float32, checked: original or Hugging Face names.
-  /// Throws kInvalidArgument naming the first tensor that is missing, extra or misshapen, kCorrupt
-  /// for NaN or infinity.
-  Weights import_weights(Weights checkpoint) const;
+  Weights random_weights(RandomStream stream) const override;
+  /// Understands Hugging Face's names besides its own, and what the published code lists twice.
+  /// Throws kInvalidArgument when two names stand for one tensor with other values.
+  Weights rename(Weights weights) const override;
+  /// Checkpoints are written with the published code's names, whichever they came with.
+  Naming naming_of(const Weights&) const override { return Naming::kOwn; }
+  std::vector<Naming> namings() const override { return {Naming::kOwn}; }
 
   /// Both FFN linears of every layer: encoder layers are blocks 0 to E - 1, decoder layers E to
   /// E + D - 1, each a group of its own.
-  std::vector<AdapterSite> adapter_sites() const;
+  std::vector<AdapterSite> adapter_sites() const override;
+  std::vector<AdapterSite> attention_sites() const override { return {}; }
 
   /// The feature extractor, made once for all batches: folding is work. Throws kUnsupported when
   /// the caller brings the maps. It gives as many as forward() takes.

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "models/checkpoint.h"
 #include "models/names.h"
 #include "support/error.h"
 
@@ -79,22 +78,16 @@ int64_t head_count(const DetectorSpec& spec) {
   return spec.decoder_layers + (spec.two_stage ? 1 : 0);
 }
 
-Weights import_detector(const DetectorSpec& spec, const std::vector<TensorSpec>& expected,
-                        Weights checkpoint) {
-  // Counters of batch normalisation, which a frozen one does not have.
-  std::erase_if(checkpoint,
-                [](const auto& entry) { return entry.first.ends_with(".num_batches_tracked"); });
-  Weights plain = plain_weights(std::move(checkpoint));
-  stack_qkv(plain, spec.decoder_layers);
+Weights to_detector_names(const DetectorSpec& spec, Weights checkpoint) {
+  stack_qkv(checkpoint, spec.decoder_layers);
   Weights weights;
-  for (const auto& [name, tensor] : rename_prefixes(std::move(plain), hugging_face_rules(spec))) {
+  for (const auto& [name, tensor] : rename_prefixes(std::move(checkpoint), hugging_face_rules(spec))) {
     const std::string kept = head_name(name, spec);
     const auto [entry, fresh] = weights.emplace(kept, tensor);
     require(fresh || at::equal(entry->second, tensor), Code::kInvalidArgument, "the tensor \"",
             name, "\" stands for \"", kept,
             "\", which the checkpoint holds with other values; check \"refine_boxes\"");
   }
-  check_tensors(expected, weights, spec.arch);
   return weights;
 }
 

@@ -17,11 +17,9 @@ std::string decoder_layer_name(int64_t i);
 /// How many pairs of heads there are: one, or one a decoder layer and one for proposals.
 int64_t head_count(const DetectorSpec& spec);
 
-/// A checkpoint under either naming as weights of the names and shapes `expected`. A head that the
-/// checkpoint lists under several names is taken once. Throws kInvalidArgument naming a tensor that
-/// is missing, extra or misshapen, or that has other values under another name; kCorrupt for NaN or
-/// infinity.
-Weights import_detector(const DetectorSpec& spec, const std::vector<TensorSpec>& expected,
-                        Weights checkpoint);
+/// A checkpoint's tensors under the published names: Hugging Face's are mapped, q, k and v that it
+/// keeps apart stacked, a head that is listed under several names taken once. Other names stay.
+/// Throws kInvalidArgument naming a tensor that has other values under another name.
+Weights to_detector_names(const DetectorSpec& spec, Weights weights);
 
 }  // namespace lethe

@@ -17,7 +17,10 @@ DetectorSpec DetectorSpec::from_json(const Json& json) {
   s.backbone = fields.text("backbone", s.backbone);
   s.feature_levels = fields.integer("feature_levels", s.feature_levels, 1, 5);
   if (s.has_backbone()) {
-    const std::vector<int64_t> stages = resnet_channels(s.backbone);
+    s.backbone_width = fields.integer("backbone_width", s.backbone_width, 8, 256);
+    require(s.backbone_width % 8 == 0, Code::kInvalidArgument, "model spec: \"backbone_width\" ",
+            s.backbone_width, " is not a multiple of 8");
+    const std::vector<int64_t> stages = resnet_channels(s.backbone, s.backbone_width);
     const int64_t used = std::min<int64_t>(s.feature_levels, 3);
     s.feature_channels.assign(stages.end() - used, stages.end());
   } else {
@@ -38,6 +41,8 @@ DetectorSpec DetectorSpec::from_json(const Json& json) {
   s.points = fields.integer("points", s.points, 1, 64);
   s.queries = fields.integer("queries", s.queries, 1, 10'000);
   s.dropout = fields.number("dropout", s.dropout, 0, 0.9);
+  s.shorter_side = fields.integer("shorter_side", s.shorter_side, 0, 16384);
+  s.longest_side = fields.integer("longest_side", s.longest_side, 1, 16384);
   s.refine_boxes = fields.boolean("refine_boxes", s.refine_boxes);
   s.two_stage = fields.boolean("two_stage", s.two_stage);
   s.auxiliary_losses = fields.boolean("auxiliary_losses", s.auxiliary_losses);
@@ -48,6 +53,8 @@ DetectorSpec DetectorSpec::from_json(const Json& json) {
           " is not a multiple of 32, the groups of its normalisation");
   require(s.dim % s.heads == 0, Code::kInvalidArgument, "model spec: \"dim\" ", s.dim,
           " is not a multiple of \"heads\" ", s.heads);
+  require(s.longest_side >= s.shorter_side, Code::kInvalidArgument, "model spec: \"longest_side\" ",
+          s.longest_side, " is less than \"shorter_side\" ", s.shorter_side);
   require(!s.two_stage || s.refine_boxes, Code::kInvalidArgument,
           "model spec: \"two_stage\" needs \"refine_boxes\": true");
   return s;
@@ -66,10 +73,14 @@ Json DetectorSpec::to_json() const {
                {"points", points},
                {"queries", queries},
                {"dropout", dropout},
+               {"shorter_side", shorter_side},
+               {"longest_side", longest_side},
                {"refine_boxes", refine_boxes},
                {"two_stage", two_stage},
                {"auxiliary_losses", auxiliary_losses},
                {"seed", seed}};
+  // Left out where it is the published width: digests of specs from before the field stay equal.
+  if (backbone_width != kResNetWidth) json["backbone_width"] = backbone_width;
   if (!has_backbone()) json["feature_channels"] = feature_channels;
   return json;
 }

@@ -15,6 +15,8 @@ struct DetectorSpec {
   int64_t classes = 91;  ///< sigmoid outputs; no background class
   /// "resnet18", "resnet34", "resnet50", or "features": the caller brings the feature maps.
   std::string backbone = "resnet50";
+  /// Channels of a ResNet's first stage, 8 to 256 in steps of 8; the published ones have 64.
+  int64_t backbone_width = 64;
   /// Channels of the maps that the backbone gives, finest first. With "features" they are a field
   /// of their own; otherwise the backbone and feature_levels say them.
   std::vector<int64_t> feature_channels;
@@ -29,6 +31,10 @@ struct DetectorSpec {
   int64_t points = 4;  ///< sampled by each head on each level
   int64_t queries = 300;
   double dropout = 0.1;
+  /// Images are resized so that the shorter side has so many pixels and the longer one at most
+  /// longest_side; 0: they are taken as they are.
+  int64_t shorter_side = 800;
+  int64_t longest_side = 1333;
   bool refine_boxes = false;  ///< each decoder layer starts from the boxes of the one before
   bool two_stage = false;  ///< queries come from the encoder's best proposals; needs refine_boxes
   bool auxiliary_losses = false;  ///< training looks at every decoder layer, not only the last

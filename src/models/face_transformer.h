@@ -2,7 +2,7 @@
 // (algorithm.md 2.1 to 2.3; Zhong & Deng 2021).
 #pragma once
 
-#include "models/model.h"
+#include "models/classifier.h"
 
 namespace lethe {
 
@@ -11,9 +11,9 @@ namespace lethe {
 /// not head_dim^-0.5; no norm after the encoder but one on the class token ("mlp_head"), whose
 /// output is the embedding; a margin head called "loss". With overlapping patches
 /// (spec().patch_stride) a patch is flattened as (channel, row, column) instead.
-class FaceTransformer final : public Model {
+class FaceTransformer final : public Classifier {
  public:
-  using Model::Model;
+  using Classifier::Classifier;
   std::vector<TensorSpec> tensors() const override;
   Weights random_weights(RandomStream stream) const override;
   at::Tensor tokens(const Weights& weights, const at::Tensor& images) const override;

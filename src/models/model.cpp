@@ -29,25 +29,12 @@ std::vector<AdapterSite> Model::all_sites() const {
   return sites;
 }
 
-at::Tensor Model::embed(const Weights& weights, const at::Tensor& images,
-                        const ForwardOptions& options) const {
-  return encode(tokens(weights, images), transformer(weights), options);
-}
-
-int64_t Model::block_by_prefix(const std::string& weight, const std::string& blocks,
-                               const std::string& norm, const std::string& head) const {
-  if (weight.starts_with(head)) return spec_.depth + 1;
-  if (weight.starts_with(norm)) return spec_.depth;
-  if (!weight.starts_with(blocks)) return -1;
-  return std::stoll(weight.substr(blocks.size()));
-}
-
 void Model::check_weights(const Weights& weights) const {
-  check_tensors(tensors(), weights, spec_.arch);
+  check_tensors(tensors(), weights, arch());
 }
 
 Weights Model::rename_to(Naming naming, Weights weights) const {
-  require(naming == Naming::kOwn, Code::kUnsupported, "the architecture ", spec_.arch, " has no ",
+  require(naming == Naming::kOwn, Code::kUnsupported, "the architecture ", arch(), " has no ",
           naming_name(naming), " names; use its own");
   return weights;
 }
@@ -58,14 +45,6 @@ Weights Model::import_weights(Weights checkpoint, Naming* naming) const {
   Weights weights = rename(std::move(plain));
   check_weights(weights);
   return weights;
-}
-
-void Model::check_images(at::IntArrayRef shape) const {
-  const bool fits = shape.size() == 4 && shape[1] == spec_.channels &&
-                    shape[2] == spec_.image_size && shape[3] == spec_.image_size;
-  require(fits, Code::kInvalidArgument, "images have shape ", shape, ", the model takes [N, ",
-          spec_.channels, ", ", spec_.image_size, ", ", spec_.image_size,
-          "]; resize, crop, pad or change channels with the data set's transform");
 }
 
 }  // namespace lethe

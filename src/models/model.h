@@ -1,5 +1,6 @@
 // An architecture: pure functions of named weights. It holds no weights itself, so the base, every
-// snapshot and every training view share one object and, where equal, their tensors.
+// snapshot and every training view share one object and, where equal, their tensors. What it computes
+// is said by its two kinds: Classifier (classifier.h) and DeformableDetr.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,11 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "models/heads.h"
+#include "models/head_kind.h"
 #include "models/names.h"
-#include "models/spec.h"
-#include "models/transformer.h"
 #include "storage/safetensors.h"
+#include "support/json.h"
 #include "support/random.h"
 
 namespace lethe {
@@ -43,65 +43,57 @@ struct AdapterSite {
 std::vector<AdapterSite> qkv_sites(const std::string& name, const std::string& weight,
                                    int64_t block, int64_t dim, int64_t inner);
 
+/// What every architecture can say of its weights: adapters, stacks, checkpoints and engines need no
+/// more.
 class Model {
  public:
-  explicit Model(ModelSpec spec) : spec_(std::move(spec)) {}
   virtual ~Model() = default;
 
-  const ModelSpec& spec() const { return spec_; }
+  /// As text; what lethe_model_create takes.
+  virtual Json spec_json() const = 0;
+  /// The architecture's name, for messages.
+  virtual std::string arch() const = 0;
+  virtual int64_t classes() const = 0;
+  /// Blocks (layers) that adapters can sit in, numbered from 0.
+  virtual int64_t blocks() const = 0;
+  /// What defaults and gates of a task depend on.
+  virtual HeadKind head_kind() const = 0;
 
   /// Every weight, in name order.
   virtual std::vector<TensorSpec> tensors() const = 0;
   /// The architecture's initialisation, float32 on the CPU.
   virtual Weights random_weights(RandomStream stream) const = 0;
-  /// Images float32 [B, C, S, S] to tokens [B, N, D]: patches, class token first, positions added.
-  virtual at::Tensor tokens(const Weights& weights, const at::Tensor& images) const = 0;
-  virtual Transformer transformer(const Weights& weights) const = 0;
-  virtual Head head(const Weights& weights) const = 0;
   /// Renames a checkpoint's tensors from other public namings to this architecture's own, so that
   /// check_weights() can compare them. Unknown names stay as they are.
   virtual Weights rename(Weights weights) const = 0;
   /// Which of the namings that rename() understands a checkpoint has.
-  virtual Naming naming_of(const Weights& checkpoint) const { return Naming::kOwn; }
+  virtual Naming naming_of(const Weights& checkpoint) const = 0;
   /// All of them.
-  virtual std::vector<Naming> namings() const { return {Naming::kOwn}; }
+  virtual std::vector<Naming> namings() const = 0;
   /// The inverse of rename(): own names to those of `naming` (not kOriginal). Throws kUnsupported
   /// when it is none of namings().
   virtual Weights rename_to(Naming naming, Weights weights) const;
-  /// Where a weight lies: block 0..depth-1, -1 before the blocks, depth after them, depth + 1 in
-  /// the head.
-  virtual int64_t block_of(const std::string& weight) const = 0;
   /// The FFN linears that can carry LoRA, block by block, fc1 before fc2.
   virtual std::vector<AdapterSite> adapter_sites() const = 0;
-  /// The q, k and v rows of every block's qkv weight, block by block: "<qkv>.q" and so on.
+  /// The q, k and v rows of every block's qkv weight, block by block: "<qkv>.q" and so on. Empty
+  /// where attention carries no LoRA.
   virtual std::vector<AdapterSite> attention_sites() const = 0;
   /// adapter_sites() and attention_sites(): whatever an adapter may sit on.
   std::vector<AdapterSite> all_sites() const;
 
-  /// Images to embeddings [B, D].
-  at::Tensor embed(const Weights& weights, const at::Tensor& images,
-                   const ForwardOptions& options = {}) const;
   /// Throws kInvalidArgument naming the first weight that is missing, extra, misshapen or not
   /// finite.
   void check_weights(const Weights& weights) const;
   /// A checkpoint as this model's weights: renamed, LoRA tensors of merged checkpoints left out
   /// (algorithm.md 2.5), float32, contiguous, checked. `naming` (may be null) is told which it had.
   Weights import_weights(Weights checkpoint, Naming* naming = nullptr) const;
-  /// Images must be float32 [B, C, S, S]; throws kInvalidArgument naming both shapes.
-  void check_images(at::IntArrayRef shape) const;
-
- protected:
-  /// block_of() by what the names of the blocks (a number follows), of the norm after them and of the
-  /// head begin with.
-  int64_t block_by_prefix(const std::string& weight, const std::string& blocks,
-                          const std::string& norm, const std::string& head) const;
-
- private:
-  ModelSpec spec_;
 };
 
 /// Architectures by name. Adding one is a file and a line in registry.cpp.
 std::vector<std::string> architecture_names();
-std::shared_ptr<const Model> make_model(const ModelSpec& spec);
+/// The spec of the published model of that architecture. Throws kNotFound naming the known ones.
+Json default_spec(const std::string& arch);
+/// From a spec, whose "arch" is required. Throws kNotFound, kInvalidArgument.
+std::shared_ptr<const Model> make_model(const Json& spec);
 
 }  // namespace lethe

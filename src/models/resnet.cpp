@@ -37,12 +37,12 @@ struct BlockParts {
   std::vector<Part> path, downsample;
 };
 
-/// The blocks of stage 0 to 3, as torchvision names and sizes them.
-std::vector<BlockParts> stage_parts(const Layout& layout, const std::string& prefix,
-                                    int64_t stage) {
-  const int64_t width = 64 << stage, expansion = layout.bottleneck ? 4 : 1;
+/// The blocks of stage 0 to 3, as torchvision names and sizes them; `first`: width of stage 0.
+std::vector<BlockParts> stage_parts(const Layout& layout, const std::string& prefix, int64_t stage,
+                                    int64_t first) {
+  const int64_t width = first << stage, expansion = layout.bottleneck ? 4 : 1;
   std::vector<BlockParts> blocks;
-  int64_t in = stage == 0 ? 64 : (width / 2) * expansion;
+  int64_t in = stage == 0 ? first : (width / 2) * expansion;
   for (int64_t b = 0; b < layout.blocks[stage]; ++b) {
     const std::string name = str(prefix, "layer", stage + 1, ".", b, ".");
     const int64_t stride = b == 0 && stage > 0 ? 2 : 1, out = width * expansion;
@@ -65,18 +65,19 @@ std::vector<BlockParts> stage_parts(const Layout& layout, const std::string& pre
   return blocks;
 }
 
-Part stem_part(const std::string& prefix) {
-  return {prefix + "conv1", prefix + "bn1", 3, 64, 7, 2};
+Part stem_part(const std::string& prefix, int64_t width) {
+  return {prefix + "conv1", prefix + "bn1", 3, width, 7, 2};
 }
 
 }  // namespace
 
-std::vector<int64_t> resnet_channels(const std::string& name) {
-  const int64_t expansion = layout_of(name).bottleneck ? 4 : 1;
-  return {128 * expansion, 256 * expansion, 512 * expansion};
+std::vector<int64_t> resnet_channels(const std::string& name, int64_t width) {
+  const int64_t last = width * (layout_of(name).bottleneck ? 4 : 1);
+  return {2 * last, 4 * last, 8 * last};
 }
 
-std::vector<TensorSpec> resnet_tensors(const std::string& name, const std::string& prefix) {
+std::vector<TensorSpec> resnet_tensors(const std::string& name, const std::string& prefix,
+                                       int64_t width) {
   std::vector<TensorSpec> list;
   const auto add = [&](const Part& part) {
     list.push_back({part.convolution + ".weight", {part.out, part.in, part.kernel, part.kernel}});
@@ -84,15 +85,25 @@ std::vector<TensorSpec> resnet_tensors(const std::string& name, const std::strin
       list.push_back({part.norm + value, {part.out}});
     }
   };
-  add(stem_part(prefix));
+  add(stem_part(prefix, width));
   const Layout& layout = layout_of(name);
   for (int64_t stage = 0; stage < 4; ++stage) {
-    for (const BlockParts& block : stage_parts(layout, prefix, stage)) {
+    for (const BlockParts& block : stage_parts(layout, prefix, stage, width)) {
       for (const Part& part : block.path) add(part);
       for (const Part& part : block.downsample) add(part);
     }
   }
   return list;
+}
+
+std::vector<std::string> resnet_last_gains(const std::string& name, const std::string& prefix) {
+  std::vector<std::string> names;
+  for (int64_t stage = 0; stage < 4; ++stage) {
+    for (const BlockParts& block : stage_parts(layout_of(name), prefix, stage, kResNetWidth)) {
+      names.push_back(block.path.back().norm + ".weight");
+    }
+  }
+  return names;
 }
 
 at::Tensor ResNet::Convolution::operator()(const at::Tensor& x) const {
@@ -111,10 +122,11 @@ ResNet::ResNet(const std::string& name, const std::string& prefix, const Weights
         weights.at(part.norm + ".bias") - weights.at(part.norm + ".running_mean") * scale,
         part.stride, part.kernel / 2};
   };
-  stem_ = folded(stem_part(prefix));
+  // A part's width is its weights'; names, kernels and strides do not depend on it.
+  stem_ = folded(stem_part(prefix, kResNetWidth));
   for (int64_t stage = 0; stage < 4; ++stage) {
     std::vector<Block>& blocks = stages_.emplace_back();
-    for (const BlockParts& parts : stage_parts(layout_of(name), prefix, stage)) {
+    for (const BlockParts& parts : stage_parts(layout_of(name), prefix, stage, kResNetWidth)) {
       Block& block = blocks.emplace_back();
       for (const Part& part : parts.path) block.path.push_back(folded(part));
       for (const Part& part : parts.downsample) block.downsample.push_back(folded(part));

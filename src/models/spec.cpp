@@ -93,7 +93,7 @@ ModelSpec ModelSpec::defaults(const std::string& arch) {
     return spec;
   }
   fail(Code::kNotFound, "there is no architecture \"", arch,
-       "\"; known are: face_vit, face_vits, vit");
+       "\"; known are: deformable_detr, face_vit, face_vits, vit");
 }
 
 ModelSpec ModelSpec::from_json(const Json& json) {

@@ -5,12 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "models/head_kind.h"
 #include "support/json.h"
 
 namespace lethe {
-
-/// Values as in lethe.h (lethe_head).
-enum class HeadKind : int32_t { kLinear = 1, kCosFace = 2, kArcFace = 3 };
 
 /// The fields and their meaning are documented at lethe_model_create in lethe.h. "face_vits" is
 /// "face_vit" on overlapping patches: windows of patch_size pixels, patch_stride apart, the image

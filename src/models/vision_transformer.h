@@ -1,7 +1,7 @@
 // torchvision's VisionTransformer (Dosovitskiy et al. 2021; algorithm.md 2.4).
 #pragma once
 
-#include "models/model.h"
+#include "models/classifier.h"
 
 namespace lethe {
 
@@ -9,9 +9,9 @@ namespace lethe {
 /// self_attention.{in_proj_weight,in_proj_bias,out_proj}, ln_2, mlp.0, mlp.3}, encoder.ln,
 /// heads.head (head.weight alone for cosine heads). rename() understands timm, Hugging Face and
 /// torchvision's older mlp.linear_1/2.
-class VisionTransformer final : public Model {
+class VisionTransformer final : public Classifier {
  public:
-  using Model::Model;
+  using Classifier::Classifier;
   std::vector<TensorSpec> tensors() const override;
   Weights random_weights(RandomStream stream) const override;
   at::Tensor tokens(const Weights& weights, const at::Tensor& images) const override;

@@ -16,7 +16,7 @@ inline Json small_spec() {
 /// Random weights, the head's included; equal seeds give equal weights.
 inline std::shared_ptr<const BaseModel> small_base(uint64_t seed = 1,
                                                    const Json& spec = small_spec()) {
-  auto model = make_model(ModelSpec::from_json(spec));
+  auto model = make_classifier(ModelSpec::from_json(spec));
   RandomStream stream(seed, "small base");
   Weights weights = model->random_weights(stream);
   weights["heads.head.weight"].normal_(0, 1, stream.generator());
@@ -78,7 +78,7 @@ inline std::shared_ptr<const Adapter> small_adapter(const BaseModel& base, const
 }
 
 inline at::Tensor scores(const BaseModel& base, const Weights& weights, const at::Tensor& images) {
-  return base.model().head(weights).scores(base.model().embed(weights, images));
+  return base.classifier().head(weights).scores(base.classifier().embed(weights, images));
 }
 
 inline bool same_bits(const Weights& a, const Weights& b) {

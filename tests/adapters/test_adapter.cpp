@@ -299,7 +299,7 @@ void attention_adapters_merge_into_their_rows(void**) {
   const Json face = {{"arch", "face_vit"}, {"classes", 4},    {"image_size", 8}, {"patch_size", 4},
                      {"dim", 12},          {"depth", 2},      {"heads", 3},      {"head_dim", 8},
                      {"mlp_dim", 20},      {"head", "linear"}};
-  const auto model = make_model(ModelSpec::from_json(face));
+  const auto model = make_classifier(ModelSpec::from_json(face));
   const auto face_base = std::make_shared<const BaseModel>(
       model, model->random_weights(RandomStream(1, "face")), at::kCPU);
   for (const auto& base : {small_base(), face_base}) {
@@ -329,7 +329,7 @@ void attention_adapters_merge_into_their_rows(void**) {
     }
     assert_true(same_bits(merge(*base, {{ffn, 0}, {again, 0}}), before));  // rolled back
     // Both kinds change what the model computes, and by what the merged weights say.
-    const auto& spec = base->model().spec();
+    const auto& spec = base->classifier().spec();
     const at::Tensor images = at::ones({1, spec.channels, 8, 8});
     const at::Tensor plain = scores(*base, before, images);
     const at::Tensor one = scores(*base, merge(*base, {{again}}), images);

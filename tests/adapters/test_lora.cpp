@@ -11,11 +11,11 @@ double sum(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-LoraParameters lora_of(const Model& model, int64_t rank, Grouping grouping = Grouping::kBlock) {
+LoraParameters lora_of(const Classifier& model, int64_t rank, Grouping grouping = Grouping::kBlock) {
   return {model.adapter_sites(), rank, 1.0 / static_cast<double>(rank), grouping, at::kCPU};
 }
 
-LoraParameters random_lora(const Model& model, Grouping grouping, uint64_t seed = 1) {
+LoraParameters random_lora(const Classifier& model, Grouping grouping, uint64_t seed = 1) {
   LoraParameters lora = lora_of(model, 2, grouping);
   lora.values().normal_(0, 0.5, RandomStream(seed, "random lora").generator());
   return lora;

@@ -14,7 +14,7 @@ constexpr double kTolerance = 1e-5;  // relative to the largest value
 
 /// A model of three blocks, LoRA matrices with random A and B, a batch and dL/d(embeddings).
 struct Case {
-  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Classifier> model;
   Weights weights;
   LoraParameters lora;
   at::Tensor images, upstream;

@@ -25,7 +25,7 @@ std::string shown(const StepSavings& s) {
 
 /// A model, LoRA matrices with random A and B, a batch and dL/d(embeddings).
 struct Case {
-  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Classifier> model;
   Weights weights;
   LoraParameters lora;
   at::Tensor images, upstream;
@@ -33,7 +33,7 @@ struct Case {
   explicit Case(const Json& spec, int64_t batch = 3)
       : Case(model_of(spec), model_of(spec)->adapter_sites(), batch) {}
 
-  Case(std::shared_ptr<const Model> m, std::vector<AdapterSite> sites, int64_t batch)
+  Case(std::shared_ptr<const Classifier> m, std::vector<AdapterSite> sites, int64_t batch)
       : model(std::move(m)),
         weights(model->random_weights(RandomStream(1, "weights"))),
         lora(std::move(sites), 2, 0.5, Grouping::kBlock, at::kCPU) {

@@ -20,10 +20,10 @@ struct Folder {
   Weights tensors;
 
   explicit Folder(const BaseModel& base, int64_t r = 2, int64_t second = 0) {
-    add(kSite, base.model().spec().dim, base.model().spec().mlp_dim, r);
+    add(kSite, base.classifier().spec().dim, base.classifier().spec().mlp_dim, r);
     if (second > 0) {
-      add("encoder.layers.encoder_layer_0.mlp.3", base.model().spec().mlp_dim,
-          base.model().spec().dim, second);
+      add("encoder.layers.encoder_layer_0.mlp.3", base.classifier().spec().mlp_dim,
+          base.classifier().spec().dim, second);
     }
   }
   void add(const std::string& module, int64_t in, int64_t out, int64_t r) {

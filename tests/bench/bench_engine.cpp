@@ -62,7 +62,7 @@ std::shared_ptr<LiveModel> face_model() {
   const Json spec = {{"arch", "face_vit"}, {"classes", 100}, {"image_size", 112},
                      {"patch_size", 8},    {"dim", 512},     {"depth", 6},
                      {"heads", 8},         {"mlp_dim", 2048}};
-  const auto model = make_model(ModelSpec::from_json(spec));
+  const auto model = make_classifier(ModelSpec::from_json(spec));
   return std::make_shared<LiveModel>(std::make_shared<const BaseModel>(
       model, model->random_weights(RandomStream(1, "bench")), at::kCPU));
 }

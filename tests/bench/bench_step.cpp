@@ -44,7 +44,7 @@ double median(std::vector<double> values) {
 
 /// Lethe's step: losses and gradients, then the fused optimizer.
 struct FastStep {
-  FastStep(const Model& model, const Weights& weights, const LoraParameters& start,
+  FastStep(const Classifier& model, const Weights& weights, const LoraParameters& start,
            const ForgetConfig& config, const Prototypes& prototypes)
       : settings(config),
         lora(start.sites(), start.rank(), start.scale(), start.grouping(), at::kCPU),
@@ -80,7 +80,7 @@ int run(int repeats) {
   const ThreadBudget threads(0);
   ModelSpec spec = ModelSpec::defaults("face_vit");
   spec.dropout = 0;
-  const auto model = make_model(spec);
+  const auto model = make_classifier(spec);
   const Weights weights = model->random_weights(RandomStream(1, "weights"));
   at::Generator generator = RandomStream(1, "b").generator();
   const at::Tensor prototypes = at::empty({spec.classes, spec.dim}).normal_(0, 1, generator);

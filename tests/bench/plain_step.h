@@ -7,13 +7,13 @@
 
 #include "forgetting/adamw.h"
 #include "forgetting/losses.h"
-#include "models/model.h"
+#include "models/classifier.h"
 
 namespace lethe::bench {
 
 class PlainStep {
  public:
-  PlainStep(const Model& model, const Weights& weights, const LoraParameters& lora,
+  PlainStep(const Classifier& model, const Weights& weights, const LoraParameters& lora,
             const ForgetConfig& config, const at::Tensor& prototypes)
       : model_(model),
         weights_(weights),
@@ -92,7 +92,7 @@ class PlainStep {
            labels.size(0);
   }
 
-  const Model& model_;
+  const Classifier& model_;
   const Weights& weights_;
   Transformer transformer_;
   Head head_;

@@ -41,7 +41,7 @@ inline std::shared_ptr<LiveModel> model_with(Weights weights) {
   const Json spec = {{"arch", "vit"}, {"classes", kClasses}, {"image_size", 8},
                      {"channels", 1}, {"patch_size", 4},     {"dim", 16},
                      {"depth", 2},    {"heads", 2},          {"mlp_dim", 32}};
-  const auto model = make_model(ModelSpec::from_json(spec));
+  const auto model = make_classifier(ModelSpec::from_json(spec));
   if (weights.empty()) weights = model->random_weights(RandomStream(1, "crash base"));
   return std::make_shared<LiveModel>(
       std::make_shared<const BaseModel>(model, std::move(weights), at::kCPU));

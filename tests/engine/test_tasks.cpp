@@ -74,7 +74,7 @@ void the_figures_are_those_of_the_model_afterwards(void**) {
   expect_state(*job, JobState::kSucceeded);
   const auto snapshot = model->snapshot();
   const ClassAccuracy measured =
-      class_accuracy(snapshot->base->model(), snapshot->weights, small_set(5, 2));
+      class_accuracy(snapshot->base->classifier(), snapshot->weights, small_set(5, 2));
   const Metrics& m = job->result().report->metrics;
   expect_close(m.at("acc_f"), *measured.percent({1}));
   expect_close(m.at("acc_r"), *measured.percent({0, 2, 3}));

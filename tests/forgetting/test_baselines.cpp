@@ -46,7 +46,7 @@ struct Prepared {
     Part p;
     p.labels = p.targets = batch.labels;
     p.embeddings = moved.defined() ? embeddings + moved : embeddings;
-    p.scores = task.base->model().head(task.start).scores(embeddings, p.targets);
+    p.scores = task.base->classifier().head(task.start).scores(embeddings, p.targets);
     if (scored.defined()) p.scores = p.scores + scored;
     p.positions = std::move(positions);
     return p;
@@ -150,7 +150,7 @@ void der_losses(void**) {
       config.distillation_weight = 10;
       config.replay_weight = 7;
       const Prepared run(config);
-      const int64_t dim = run.task.base->model().spec().dim;
+      const int64_t dim = run.task.base->classifier().spec().dim;
       at::Tensor moved = at::zeros({2, dim});
       moved.narrow(1, 0, 4).copy_(differences());
       TrainingStep step;
@@ -261,7 +261,7 @@ void lirf_loss(void**) {
   for (const Form form : {Form::kCorrected, Form::kReference}) {
     const Prepared run(settings(MethodKind::kLirf, form));
     assert_int_equal(run.objective->middle(), 1);  // of two blocks
-    const Model& model = run.task.base->model();
+    const Classifier& model = run.task.base->classifier();
     TrainingStep step;
     step.forget = run.part(run.samples.forget, {0, 1}, differences());
     step.retain = run.part(run.samples.retain, {0, 1});
@@ -323,9 +323,9 @@ void importance_of_a_bias(void**) {
   const Prepared run(config);
   const Weights omega = importance_of(*run.preparation, run.samples.retain, fisher_information());
   const Batch batch = run.samples.retain.batch(0, 20);
-  const at::Tensor scores = run.task.base->model()
+  const at::Tensor scores = run.task.base->classifier()
                                 .head(run.task.start)
-                                .scores(run.task.base->model().embed(run.task.start, batch.images));
+                                .scores(run.task.base->classifier().embed(run.task.start, batch.images));
   const at::Tensor gradient = (at::softmax(scores, 1) - at::one_hot(batch.labels, 4)).mean(0);
   expect_near(omega.at("heads.head.bias"), gradient.square() * 20, 1e-4);
   for (const auto& [name, tensor] : omega) assert_true(tensor.ge(0).all().item<bool>());
@@ -423,7 +423,7 @@ void every_method_trains_what_it_says(void**) {
         assert_int_equal(steps, 6);
         assert_true(!result.lora);
         assert_true(!result.delta.empty());
-        const Model& model = task.base->model();
+        const Classifier& model = task.base->classifier();
         int64_t parameters = 0;
         for (const auto& [name, tensor] : task.start) {
           const bool trained =
@@ -509,7 +509,7 @@ void teacher_outputs_are_computed_once(void**) {
   assert_true(at::equal(Teacher(task, patterns(3, 11)).embeddings({0, 5}), first));
   expect_error(Code::kCancelled, "base model", [&] { Teacher(task, patterns(3, 12)); });
   const Batch batch = patterns(3, 11).batch({0, 5});
-  expect_near(first, task.base->model().embed(task.start, batch.images), 1e-5);
+  expect_near(first, task.base->classifier().embed(task.start, batch.images), 1e-5);
 }
 
 void a_method_that_does_not_exist(void**) {

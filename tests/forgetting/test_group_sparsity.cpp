@@ -69,7 +69,7 @@ void a_huge_proximal_weight_leaves_nothing(void**) {
 void gradients_are_clipped_with_their_structure(void**) {
   const ForgetTask task = task_of(quick());
   const auto fresh = [&] {
-    LoraParameters lora(task.base->model().adapter_sites(), 2, 1, Grouping::kBlock, at::kCPU);
+    LoraParameters lora(task.base->classifier().adapter_sites(), 2, 1, Grouping::kBlock, at::kCPU);
     lora.values().fill_(0.5);
     lora.gradients().fill_(0.25);
     return lora;

@@ -14,7 +14,7 @@ void a_task_forgets_its_class_and_keeps_the_others(void**) {
   for (const Json& spec : {kTinyVit, kTinyFace}) {
     for (MethodKind method : {MethodKind::kGsLora, MethodKind::kGsLoraPlusPlus}) {
       const auto base = trained_base(spec);
-      ForgetConfig config = ForgetConfig::defaults_for(method, base->model().spec().head);
+      ForgetConfig config = ForgetConfig::defaults_for(method, base->classifier().spec().head);
       config.rank = 4;
       config.data_ratio = 1;
       config.forget_batch = config.retain_batch = 10;
@@ -25,7 +25,7 @@ void a_task_forgets_its_class_and_keeps_the_others(void**) {
       const double acc_f = accuracy(*base, after, {1}), acc_r = accuracy(*base, after, {0, 2, 3});
       assert_true(accuracy(*base, base->weights(), {1}) >= 90);
       if (acc_f > 4 || acc_r < 95) {
-        fail_msg("%s: Acc_f %g, Acc_r %g", base->model().spec().arch.c_str(), acc_f, acc_r);
+        fail_msg("%s: Acc_f %g, Acc_r %g", base->classifier().spec().arch.c_str(), acc_f, acc_r);
       }
     }
   }
@@ -81,7 +81,7 @@ void a_task_is_the_loop_of_the_paper(void**) {
   const ForgetTask task = task_of(config, {1, 2});
   const at::Tensor actual = run(task).lora->values();
 
-  const Model& model = task.base->model();
+  const Classifier& model = task.base->classifier();
   const auto stream = [](const char* name) { return RandomStream(1337, name); };
   LoraParameters lora(model.adapter_sites(), 2, 0.5, Grouping::kBlock, at::kCPU);
   lora.initialise(5, stream("task 0 init"));

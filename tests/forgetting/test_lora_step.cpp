@@ -10,7 +10,7 @@ namespace {
 
 /// A forget batch of 3 and a retain batch of 5, every loss term alive.
 struct Case {
-  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Classifier> model;
   Weights weights;
   LoraParameters lora;
   ForgetConfig config;

@@ -67,7 +67,7 @@ void adamw_follows_its_equations(void**) {
 // ------------------------------------------------------------------------------------ pre-training
 
 struct Start {
-  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Classifier> model;
   Weights weights;
   Dataset data;
   explicit Start(const Json& spec = kTinyVit)
@@ -91,8 +91,8 @@ void every_head_learns(void**) {
     for (const char* head : {"linear", "cosface", "arcface"}) {
       const auto base = trained_base(with(tiny, {{"head", head}}));
       const double right = accuracy(*base, base->weights(), {0, 1, 2, 3});
-      if (right < 90) fail_msg("%s %s: %g %%", base->model().spec().arch.c_str(), head, right);
-      base->model().check_weights(base->weights());
+      if (right < 90) fail_msg("%s %s: %g %%", base->classifier().spec().arch.c_str(), head, right);
+      base->classifier().check_weights(base->weights());
       for (const auto& [name, tensor] : base->weights()) assert_false(tensor.requires_grad());
     }
   }

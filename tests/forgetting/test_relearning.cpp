@@ -25,7 +25,7 @@ struct Scene {
 
   RelearningResult run(const Weights& weights, const RelearningOptions& options,
                        double base_accuracy = 100) const {
-    return relearn(base->model(), weights, forget, retain, test, base_accuracy, options);
+    return relearn(base->classifier(), weights, forget, retain, test, base_accuracy, options);
   }
 };
 
@@ -140,7 +140,7 @@ void accuracies_are_with_the_margin_if_asked(void**) {
 /// gives the same loss, so the accuracies agree at every step.
 void steps_are_those_of_adamw_on_both_sets(void**) {
   const Scene scene;
-  const Model& model = scene.base->model();
+  const Classifier& model = scene.base->classifier();
   const Dataset ten = scene.retain.take({0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
   RelearningOptions options = settings();
   options.shots = options.batch = 10;  // all ten of class 1, and all ten of `ten`
@@ -235,7 +235,7 @@ void relearning_names_bad_input(void**) {
     const Dataset* some[] = {sets[0], sets[1], sets[2]};
     some[i] = &none;
     expect_error(Code::kInvalidArgument, parts[i], [&] {
-      relearn(scene.base->model(), scene.hidden, *some[0], *some[1], *some[2], 90, settings());
+      relearn(scene.base->classifier(), scene.hidden, *some[0], *some[1], *some[2], 90, settings());
     });
   }
 

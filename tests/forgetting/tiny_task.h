@@ -48,8 +48,8 @@ inline std::shared_ptr<const BaseModel> trained_base(const Json& spec = kTinyVit
 /// Percent right on new images of these classes.
 inline double accuracy(const BaseModel& base, const Weights& weights,
                        const std::vector<int64_t>& classes) {
-  const Dataset test = patterns(25, 77, base.model().spec().channels);
-  return *class_accuracy(base.model(), weights, test).percent(classes);
+  const Dataset test = patterns(25, 77, base.classifier().spec().channels);
+  return *class_accuracy(base.classifier(), weights, test).percent(classes);
 }
 
 /// Few steps, no sparsity beyond the paper's small alpha, nothing judged to be zero.
@@ -68,7 +68,7 @@ inline ForgetConfig quick(int64_t steps = 12) {
 inline ForgetTask task_of(const ForgetConfig& config, std::vector<int64_t> classes = {1},
                           const Json& spec = kTinyVit) {
   const auto base = trained_base(spec);
-  const Dataset all = patterns(10, 5, base->model().spec().channels);
+  const Dataset all = patterns(10, 5, base->classifier().spec().channels);
   return {base,  base->weights(), 0, classes, all.keep_classes(classes), all.drop_classes(classes),
           config};
 }

@@ -54,7 +54,7 @@ int check(const std::string& folder) {
   Weights base = read_safetensors(folder + "/base_model.safetensors").tensors;
 
   const ModelSpec spec = spec_of(config, base, batches.at("forget_images").size(2));
-  const auto model = make_model(spec);
+  const auto model = make_classifier(spec);
   const Weights weights = model->import_weights(std::move(base));
   const ForgetConfig settings = settings_of(config);
 

@@ -165,7 +165,7 @@ void expect_same(const Weights& actual, const Weights& expected) {
 
 /// Depth 12: block 1 must not be taken for blocks 10 and 11.
 struct Deep {
-  std::shared_ptr<const Model> model = model_of(with(kTinyVit, {{"depth", 12}}));
+  std::shared_ptr<const Classifier> model = model_of(with(kTinyVit, {{"depth", 12}}));
   Weights weights = model->random_weights(RandomStream(3, "deep"));
 };
 

@@ -10,7 +10,7 @@
 namespace lethe::testing {
 namespace {
 
-int64_t parameters(const Model& model, const std::string& prefix = "") {
+int64_t parameters(const Classifier& model, const std::string& prefix = "") {
   int64_t sum = 0;
   for (const TensorSpec& t : model.tensors()) {
     if (!t.name.starts_with(prefix)) continue;
@@ -21,7 +21,7 @@ int64_t parameters(const Model& model, const std::string& prefix = "") {
   return sum;
 }
 
-int64_t lora_parameters(const Model& model, int64_t rank) {
+int64_t lora_parameters(const Classifier& model, int64_t rank) {
   int64_t sum = 0;
   for (const AdapterSite& site : model.adapter_sites()) sum += rank * (site.in + site.out);
   return sum;

@@ -1,7 +1,7 @@
 // Models of all architectures that run in microseconds.
 #pragma once
 
-#include "models/model.h"
+#include "models/classifier.h"
 #include "near.h"
 
 namespace lethe::testing {
@@ -23,11 +23,11 @@ inline Json with(Json spec, const Json& changes) {
   return spec;
 }
 
-inline std::shared_ptr<const Model> model_of(const Json& spec) {
-  return make_model(ModelSpec::from_json(spec));
+inline std::shared_ptr<const Classifier> model_of(const Json& spec) {
+  return make_classifier(ModelSpec::from_json(spec));
 }
 
-inline at::Tensor images_for(const Model& model, int64_t count = 3) {
+inline at::Tensor images_for(const Classifier& model, int64_t count = 3) {
   const ModelSpec& s = model.spec();
   return at::empty({count, s.channels, s.image_size, s.image_size})
       .uniform_(0, 1, RandomStream(5, "images").generator());

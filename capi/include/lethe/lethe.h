@@ -76,7 +76,7 @@ extern "C" {
 /** For `#if LETHE_VERSION_NUMBER >= ...`: major * 10000 + minor * 100 + patch. */
 #define LETHE_VERSION_NUMBER 300
 /** The ABI this header describes: major << 16 | minor. */
-#define LETHE_ABI_VERSION 0x00010002u
+#define LETHE_ABI_VERSION 0x00010003u
 
 typedef int32_t lethe_status;
 enum {
@@ -242,8 +242,8 @@ LETHE_API lethe_status lethe_runtime_device_count(lethe_runtime* runtime, int32_
  *  Example: `for (int32_t i = 0; i < lethe_arch_count(); ++i) puts(lethe_arch_name(i));` */
 LETHE_API int32_t lethe_arch_count(void);
 
-/** Name of architecture `index`: "vit", "face_vit", "face_vits" (since 1.2). NULL outside 0..count-1. Borrowed for ever.
- *  [any-thread] [fast]
+/** Name of architecture `index`: "vit", "face_vit", "face_vits" (since 1.2), "deformable_detr" (since
+ *  1.3). NULL outside 0..count-1. Borrowed for ever. [any-thread] [fast]
  *  Example: `const char* name = lethe_arch_name(0);` */
 LETHE_API const char* lethe_arch_name(int32_t index);
 
@@ -271,6 +271,19 @@ LETHE_API lethe_status lethe_arch_default_spec(const char* arch, lethe_buffer** 
  *    attention_scale  "head_dim" (1/sqrt(head_dim)) or "dim" (1/sqrt(dim), the face model)
  *    adapter_layers   linears of each block that carry LoRA: a list of "fc1", "fc2"
  *    seed             of the random initial weights
+ *  Since 1.3 a detector, arch "deformable_detr" (Zhu et al. 2021), has the fields arch, classes, dropout
+ *  and seed as above, and
+ *    backbone         "resnet18", "resnet34" or "resnet50", batch normalisation frozen; backbone_width is
+ *                     the channels of its first stage (64)
+ *    feature_levels   1..5: the last stage, the last two, strides 8, 16, 32, and one or two coarser ones
+ *    dim, heads, encoder_layers, decoder_layers, ffn_dim
+ *    points           sampled by each head on each level
+ *    queries          objects that it can name in an image
+ *    shorter_side, longest_side   images are resized so that the shorter side has so many pixels and the
+ *                     longer one at most these (800, 1333); shorter_side 0: taken as they are
+ *    refine_boxes     each decoder layer starts from the boxes of the one before
+ *    two_stage        queries come from the encoder's best proposals; needs refine_boxes
+ *    auxiliary_losses training looks at every decoder layer, not only the last
  *  `device`: "cpu", "cuda" or "cuda:N"; NULL means "cpu". The model lives and computes there.
  *
  *  LETHE_E_CORRUPT: not JSON. LETHE_E_NOT_FOUND: unknown arch. LETHE_E_DEVICE: no such device, or the
@@ -298,7 +311,8 @@ LETHE_API lethe_status lethe_limits_init(lethe_limits* limits, size_t size);
 /** Replaces the base weights by those of a file: safetensors, or a PyTorch state dict (.pt, .pth),
  *  which is read without running anything in it.
  *
- *  Names of torchvision, timm and Hugging Face (vit) and of the paper's code (face_vit) are understood;
+ *  Names of torchvision, timm and Hugging Face (vit), of the paper's code (face_vit) and of the published
+ *  code and Hugging Face (deformable_detr) are understood;
  *  float16 and bfloat16 become float32. LoRA tensors in a checkpoint of the paper's code are left out,
  *  because its weights already contain them. Every tensor must be there with the right shape, and no
  *  other. All or nothing: on failure the model is unchanged.
@@ -472,6 +486,50 @@ LETHE_API lethe_status lethe_dataset_from_image_folder(lethe_runtime* runtime, c
                                                        const char* transform_json,
                                                        lethe_dataset** out_dataset);
 
+/** Reads COCO instances: one JSON file with "images", "annotations" and "categories", and the folder of
+ *  its images. A category's class is its place by ascending id. Images are decoded when they are looked
+ *  at. Boxes are cut at the image's border; those without an area are left out and counted
+ *  ("left_out" of lethe_dataset_info_json). Crowds are neither learnt nor counted, as COCO does.
+ *
+ *  A dataset with boxes is for detectors only; lethe_engine_enqueue and its kin take it as they take
+ *  images with labels, an image holding any number of objects.
+ *
+ *  LETHE_E_NOT_FOUND: the file, the folder, an image. LETHE_E_CORRUPT: not JSON, an id that nothing has
+ *  or two have, a box outside its image, of negative size or not finite; the message names the record.
+ *  LETHE_E_LIMIT_EXCEEDED: over 2 GiB. Since ABI 1.3. [any-thread] [io]
+ *  Example: `lethe_dataset_from_coco(rt, "instances_val2017.json", "val2017", &d);` */
+LETHE_API lethe_status lethe_dataset_from_coco(lethe_runtime* runtime,
+                                               const char* annotations_path,
+                                               const char* image_folder,
+                                               lethe_dataset** out_dataset);
+
+/** Reads Pascal VOC: a folder of XML files, one an image, and the folder of the images (may be the
+ *  same). `class_names_json`: the classes in their order, as ["cat","dog"]; NULL: all names found, in
+ *  lexicographic order. Difficult objects are treated as crowds. Otherwise as lethe_dataset_from_coco.
+ *  LETHE_E_INVALID_ARGUMENT: a name that `class_names_json` lacks. LETHE_E_UNSUPPORTED: a document type.
+ *  Since ABI 1.3. [any-thread] [io]
+ *  Example: `lethe_dataset_from_voc(rt, "Annotations", "JPEGImages", NULL, &d);` */
+LETHE_API lethe_status lethe_dataset_from_voc(lethe_runtime* runtime,
+                                              const char* annotations_folder,
+                                              const char* image_folder,
+                                              const char* class_names_json,
+                                              lethe_dataset** out_dataset);
+
+/** Makes a dataset with boxes from arrays, which are copied.
+ *
+ *  `images`: LETHE_U8 [N,3,H,W], values 0..255. `boxes`: LETHE_F32 [M,4], (left, top, right, bottom) in
+ *  pixels, inside the image and with an area. `labels`: LETHE_I64 [M], each in 0..class_count-1.
+ *  `image_of`: LETHE_I64 [M], the image that each box is in, 0..N-1. M may be 0.
+ *  LETHE_E_INVALID_ARGUMENT: wrong type, shape or value; the message names the box. Since ABI 1.3.
+ *  [any-thread] [compute]
+ *  Example: `lethe_dataset_from_boxes(rt, &images, &boxes, &labels, &image_of, 10, &d);` */
+LETHE_API lethe_status lethe_dataset_from_boxes(lethe_runtime* runtime,
+                                                const lethe_tensor_view* images,
+                                                const lethe_tensor_view* boxes,
+                                                const lethe_tensor_view* labels,
+                                                const lethe_tensor_view* image_of,
+                                                int64_t class_count, lethe_dataset** out_dataset);
+
 typedef int32_t lethe_select;
 enum {
   LETHE_KEEP_CLASSES = 1, /**< samples of these classes */
@@ -482,13 +540,15 @@ enum {
 /** A part of a dataset; pixels are shared, not copied. `few_shot` > 0 then keeps that many random
  *  samples of each class, by `seed`. `values` are class ids or positions as `what` says; NULL with
  *  count 0 is allowed for LETHE_DROP_CLASSES (nothing dropped).
+ *  With boxes: images with an object of these (of other) classes, and of their objects only those;
+ *  `few_shot` times the number of classes random images in all.
  *  LETHE_E_NOT_FOUND: a class the dataset does not know. [any-thread] [fast]
  *  Example: `int64_t c[] = {1, 2}; lethe_dataset_select(d, LETHE_KEEP_CLASSES, c, 2, 0, 0, &part);` */
 LETHE_API lethe_status lethe_dataset_select(const lethe_dataset* dataset, lethe_select what,
                                             const int64_t* values, size_t count, int64_t few_shot,
                                             int64_t seed, lethe_dataset** out_dataset);
 
-/** Two disjoint parts; the second has `fraction` (0..1) of each class, rounded. Equal seeds give equal
+/** Two disjoint parts; the second has `fraction` (0..1) of each class (with boxes: of all images), rounded. Equal seeds give equal
  *  parts. Either output may be NULL. [any-thread] [fast]
  *  Example: `lethe_dataset_split(d, 0.1, 1, &train, &validation);` */
 LETHE_API lethe_status lethe_dataset_split(const lethe_dataset* dataset, double fraction,
@@ -500,12 +560,36 @@ LETHE_API lethe_status lethe_dataset_split(const lethe_dataset* dataset, double 
 LETHE_API int64_t lethe_dataset_size(const lethe_dataset* dataset);
 
 /** Sample `index` as the model will see it: float32 [C,H,W] in a buffer, and its label. Either output
- *  may be NULL. LETHE_E_NOT_FOUND outside 0..size-1. [any-thread] [fast]
+ *  may be NULL. LETHE_E_NOT_FOUND outside 0..size-1. LETHE_E_UNSUPPORTED: the dataset has boxes, see
+ *  lethe_dataset_image. [any-thread] [fast]
  *  Example: `lethe_dataset_sample(d, 0, &pixels, &label);` */
 LETHE_API lethe_status lethe_dataset_sample(const lethe_dataset* dataset, int64_t index,
                                             lethe_buffer** out_image, int64_t* out_label);
 
-/** JSON: size, classes, names, samples per class, image shape, transform, content digest.
+/** Image `index` of a dataset with boxes, as its source has it: uint8 [3,H,W] in a buffer, and its
+ *  height and width. Any output may be NULL. LETHE_E_NOT_FOUND outside 0..size-1. LETHE_E_UNSUPPORTED:
+ *  the dataset has no boxes. LETHE_E_IO, LETHE_E_CORRUPT: the file. Since ABI 1.3. [any-thread] [io]
+ *  Example: `lethe_dataset_image(d, 0, &pixels, &height, &width);` */
+LETHE_API lethe_status lethe_dataset_image(const lethe_dataset* dataset, int64_t index,
+                                           lethe_buffer** out_image, int64_t* out_height,
+                                           int64_t* out_width);
+
+/** The objects in image `index` of a dataset with boxes, in the form of lethe_model_detect: float32
+ *  [n,6] in a buffer, rows of left, top, right, bottom in pixels, 1 (of a crowd 0), class.
+ *  LETHE_E_NOT_FOUND outside 0..size-1. LETHE_E_UNSUPPORTED: no boxes. Since ABI 1.3.
+ *  [any-thread] [fast]
+ *  Example: `lethe_dataset_objects(d, 0, &rows);` */
+LETHE_API lethe_status lethe_dataset_objects(const lethe_dataset* dataset, int64_t index,
+                                             lethe_buffer** out_objects);
+
+/** The same images without `share` (0..1) of their objects, drawn by `seed`: annotations that were
+ *  never made. Crowds stay. LETHE_E_UNSUPPORTED: no boxes. Since ABI 1.3. [any-thread] [fast]
+ *  Example: `lethe_dataset_drop_objects(d, 0.2, 1, &part);` */
+LETHE_API lethe_status lethe_dataset_drop_objects(const lethe_dataset* dataset, double share,
+                                                  int64_t seed, lethe_dataset** out_dataset);
+
+/** JSON: size, classes, names, samples per class, image shape, transform, content digest. With boxes:
+ *  size, class_count, categories (id, name), objects per class, left_out, content digest.
  *  [any-thread] [compute]
  *  Example: `lethe_dataset_info_json(d, &json);` */
 LETHE_API lethe_status lethe_dataset_info_json(const lethe_dataset* dataset,
@@ -576,7 +660,8 @@ typedef int32_t lethe_head;
 enum {
   LETHE_HEAD_LINEAR = 1,  /**< a linear layer */
   LETHE_HEAD_COSFACE = 2, /**< CosFace, a cosine margin */
-  LETHE_HEAD_ARCFACE = 3  /**< ArcFace, an angular margin */
+  LETHE_HEAD_ARCFACE = 3, /**< ArcFace, an angular margin */
+  LETHE_HEAD_DETECTION = 4 /**< since 1.3: of detectors, a sigmoid a class and a box a query */
 };
 
 typedef int32_t lethe_grouping;
@@ -673,6 +758,8 @@ typedef struct lethe_forget_config {
                                 LIRF, SalUn */
   double temperature;      /**< since 1.2: of distillation in LwF, SCRUB, SCRUB-S, LIRF */
   double smoothing;        /**< since 1.2: of SCRUB-S */
+  double gradient_clip;    /**< since 1.3: largest norm of a step's gradient in GS-LoRA(++); 0
+                                (default): any; detectors 0.1 */
 } lethe_forget_config;
 
 /** Defaults for one method and head: losses scale with the head, so they differ. Settings that another
@@ -1020,6 +1107,26 @@ LETHE_API lethe_status lethe_model_predict_dataset(const lethe_model* model,
                                                    const lethe_dataset* dataset, int32_t threads,
                                                    lethe_buffer** out_logits);
 
+/** What a detector finds in images: float32 [N,most,6] in a buffer, `most` rows an image, best first:
+ *  left, top, right, bottom in pixels of the image, score 0..1, class. One place can be found as several
+ *  classes, nothing is dropped for overlapping. Where there are fewer, rows of zeros with class -1.
+ *
+ *  `images`: LETHE_U8 [N,3,H,W], values 0..255; `most`: 1..1000, 100 is COCO's; `threads` 0: all
+ *  processors. Runs on the state of the model at the time of the call. LETHE_E_INVALID_ARGUMENT: wrong
+ *  type or shape. LETHE_E_UNSUPPORTED: the model is an image classifier. Since ABI 1.3.
+ *  [any-thread] [compute]
+ *  Example: `lethe_model_detect(model, &images, 100, 0, &rows);` */
+LETHE_API lethe_status lethe_model_detect(const lethe_model* model, const lethe_tensor_view* images,
+                                          int32_t most, int32_t threads,
+                                          lethe_buffer** out_detections);
+
+/** The same of every image of a dataset with boxes, in its order, in each image's own pixels: float32
+ *  [size,most,6]. LETHE_E_UNSUPPORTED: the dataset has no boxes. Since ABI 1.3. [any-thread] [compute]
+ *  Example: `lethe_model_detect_dataset(model, test, 100, 0, &rows);` */
+LETHE_API lethe_status lethe_model_detect_dataset(const lethe_model* model,
+                                                  const lethe_dataset* dataset, int32_t most,
+                                                  int32_t threads, lethe_buffer** out_detections);
+
 /** What an evaluation measures, and how. */
 typedef struct lethe_evaluate_options {
   uint32_t struct_size;
@@ -1041,7 +1148,9 @@ typedef struct lethe_evaluate_options {
 LETHE_API lethe_status lethe_evaluate_options_init(lethe_evaluate_options* options, size_t size);
 
 /** Accuracy over a dataset. Metrics: acc (all), acc_f, acc_r, acc_o, acc_class.N for each class with
- *  samples, samples, seconds. `options` NULL: defaults. [any-thread] [compute]
+ *  samples, samples, seconds. Since 1.3 of a detector over a dataset with boxes the COCO AP in percent:
+ *  ap, ap_f, ap_r, ap_o, ap_class.N, the same as ap50 at the IoU 0.50, samples (images), seconds.
+ *  `options` NULL: defaults. [any-thread] [compute]
  *  Example: `lethe_model_evaluate(model, test, NULL, &report);` */
 LETHE_API lethe_status lethe_model_evaluate(const lethe_model* model, const lethe_dataset* dataset,
                                             const lethe_evaluate_options* options,
@@ -1206,6 +1315,8 @@ LETHE_API const char* lethe_report_metric_name(const lethe_report* report, int32
  *    groups_kept, groups_total     of methods with LoRA; since 1.2 zero_group_ratio, percent
  *    tunable_ratio                 since 1.2: what training could change, percent of all parameters
  *    steps, seconds, peak_memory_mib (since 1.2, of the process so far)
+ *  since 1.3 of detectors ap for acc in every name, the COCO AP in percent, and ap50_f, ap50_r ... at the
+ *  IoU 0.50; detectors have no audits;
  *  and since 1.2 what the settings' audits ask for, held-out samples given:
  *    mia_loss_auc, mia_entropy_auc, mia_modified_entropy_auc   0 to 1, best what Retrain has, about 0.5;
  *                                  ..._advantage |2 auc - 1|, ..._tpr percent found at 1 % false alarms

@@ -172,6 +172,23 @@ struct lethe_api_v1 {
   lethe_status (*model_enable)(lethe_model* model, const char* request_id, int32_t enabled,
       int32_t flags);
   lethe_status (*model_detach)(lethe_model* model, const char* request_id, int32_t flags);
+  lethe_status (*dataset_from_coco)(lethe_runtime* runtime, const char* annotations_path,
+      const char* image_folder, lethe_dataset** out_dataset);
+  lethe_status (*dataset_from_voc)(lethe_runtime* runtime, const char* annotations_folder,
+      const char* image_folder, const char* class_names_json, lethe_dataset** out_dataset);
+  lethe_status (*dataset_from_boxes)(lethe_runtime* runtime, const lethe_tensor_view* images,
+      const lethe_tensor_view* boxes, const lethe_tensor_view* labels,
+      const lethe_tensor_view* image_of, int64_t class_count, lethe_dataset** out_dataset);
+  lethe_status (*dataset_image)(const lethe_dataset* dataset, int64_t index,
+      lethe_buffer** out_image, int64_t* out_height, int64_t* out_width);
+  lethe_status (*dataset_objects)(const lethe_dataset* dataset, int64_t index,
+      lethe_buffer** out_objects);
+  lethe_status (*dataset_drop_objects)(const lethe_dataset* dataset, double share, int64_t seed,
+      lethe_dataset** out_dataset);
+  lethe_status (*model_detect)(const lethe_model* model, const lethe_tensor_view* images,
+      int32_t most, int32_t threads, lethe_buffer** out_detections);
+  lethe_status (*model_detect_dataset)(const lethe_model* model, const lethe_dataset* dataset,
+      int32_t most, int32_t threads, lethe_buffer** out_detections);
 };
 
 /** Every function of the table, in its order. */
@@ -281,6 +298,14 @@ struct lethe_api_v1 {
   X(adapter_export_peft) \
   X(adapter_import_peft) \
   X(model_enable) \
-  X(model_detach)
+  X(model_detach) \
+  X(dataset_from_coco) \
+  X(dataset_from_voc) \
+  X(dataset_from_boxes) \
+  X(dataset_image) \
+  X(dataset_objects) \
+  X(dataset_drop_objects) \
+  X(model_detect) \
+  X(model_detect_dataset)
 
 #endif /* LETHE_LETHE_API_H_ */
