@@ -66,10 +66,12 @@ typedef unsigned long size_t;
 %ignore lethe_model_fingerprint;
 %ignore lethe_model_tensor_info;
 %ignore lethe_dataset_from_tensors;
+%ignore lethe_dataset_from_boxes;
 %ignore lethe_engine_create;
 %ignore lethe_engine_public_key;
 %ignore lethe_model_predict;
 %ignore lethe_model_embed;
+%ignore lethe_model_detect;
 %ignore lethe_model_evaluate;
 %ignore lethe_model_set_adapters;
 %ignore lethe_receipts_verify;
@@ -279,6 +281,23 @@ lethe_status dataset_from_floats(lethe_runtime* runtime, const float* data, size
   const lethe_tensor_view ids = view_of(LETHE_I64, labels, label_count * 8, &samples, 1);
   return lethe_dataset_from_tensors(runtime, &images, &ids, class_count, transform_json, out_dataset);
 }
+/* Four values of `boxes` for each of `labels`, and one of `image_of`. */
+lethe_status dataset_from_boxes(lethe_runtime* runtime, const uint8_t* data, size_t size,
+                                const int64_t* shape, size_t dims, const float* boxes,
+                                size_t box_count, const int64_t* labels, size_t label_count,
+                                const int64_t* image_of, size_t image_of_count, int64_t class_count,
+                                lethe_dataset** out_dataset) {
+  const int64_t objects = static_cast<int64_t>(label_count);
+  const int64_t places_shape = static_cast<int64_t>(image_of_count);
+  const int64_t boxes_shape[] = {objects, 4};
+  const lethe_tensor_view images = view_of(LETHE_U8, data, size, shape, dims);
+  const lethe_tensor_view corners = view_of(LETHE_F32, boxes, box_count * 4, boxes_shape, 2);
+  const lethe_tensor_view ids = view_of(LETHE_I64, labels, label_count * 8, &objects, 1);
+  const lethe_tensor_view places =
+      view_of(LETHE_I64, image_of, image_of_count * 8, &places_shape, 1);
+  return lethe_dataset_from_boxes(runtime, &images, &corners, &ids, &places, class_count,
+                                  out_dataset);
+}
 
 /* `folder` NULL: in memory. `seed` has 32 bytes, or none: made. A negative `event_capacity`, `threads` or
  * `checkpoint_seconds` is refused, 0 capacity and a NaN of seconds keep the default. */
@@ -312,6 +331,12 @@ lethe_status model_embed(const lethe_model* model, const float* data, size_t cou
                          lethe_buffer** out_embeddings) {
   const lethe_tensor_view images = view_of(LETHE_F32, data, count * 4, shape, dims);
   return lethe_model_embed(model, &images, threads, out_embeddings);
+}
+lethe_status model_detect(const lethe_model* model, const uint8_t* data, size_t size,
+                          const int64_t* shape, size_t dims, int32_t most, int32_t threads,
+                          lethe_buffer** out_detections) {
+  const lethe_tensor_view images = view_of(LETHE_U8, data, size, shape, dims);
+  return lethe_model_detect(model, &images, most, threads, out_detections);
 }
 
 /* `forget_default`, `past_default` 1: the model's own, the array beside it is not read. */

@@ -75,9 +75,9 @@ void check_index(const Data& data, int64_t index) {
 std::vector<std::string> read_class_names(const char* json) {
   if (!json) return {};
   const Json names = parse_json(text(json, "class_names_json"), "class_names_json");
-  const bool texts = names.is_array() && !names.empty() &&
-                     std::all_of(names.begin(), names.end(),
-                                 [](const Json& name) { return name.is_string(); });
+  const bool texts =
+      names.is_array() && !names.empty() &&
+      std::all_of(names.begin(), names.end(), [](const Json& name) { return name.is_string(); });
   require(texts, Code::kInvalidArgument,
           "class_names_json is no list of names; write [\"cat\",\"dog\"], or NULL for all names");
   return names.get<std::vector<std::string>>();
@@ -191,8 +191,8 @@ lethe_status lethe_dataset_from_boxes(lethe_runtime* runtime, const lethe_tensor
     clear_required(out_dataset, "out_dataset");
     checked(runtime, "runtime");
     const at::Tensor pixels = copy(borrow(images, "images", at::kByte, 4, "uint8 [N,3,H,W]"));
-    *out_dataset = new lethe_dataset(DetectionDataset(
-        numbered_categories(class_count), read_boxes(pixels, boxes, labels, image_of)));
+    *out_dataset = new lethe_dataset(DetectionDataset(numbered_categories(class_count),
+                                                      read_boxes(pixels, boxes, labels, image_of)));
   });
 }
 
@@ -279,8 +279,8 @@ lethe_status lethe_dataset_objects(const lethe_dataset* dataset, int64_t index,
     std::vector<float> rows;
     for (const DetectionObject& object : data.objects(index)) {
       const BoxCorners& box = object.box;
-      for (const double value : {box.left, box.top, box.right, box.bottom,
-                                 object.crowd ? 0.0 : 1.0, static_cast<double>(object.label)}) {
+      for (const double value : {box.left, box.top, box.right, box.bottom, object.crowd ? 0.0 : 1.0,
+                                 static_cast<double>(object.label)}) {
         rows.push_back(static_cast<float>(value));
       }
     }
@@ -292,16 +292,16 @@ lethe_status lethe_dataset_drop_objects(const lethe_dataset* dataset, double sha
                                         lethe_dataset** out_dataset) {
   return guard([&] {
     clear_required(out_dataset, "out_dataset");
-    *out_dataset = new lethe_dataset(with_boxes(checked(dataset, "dataset"))
-                                         .drop_objects(share, static_cast<uint64_t>(seed)));
+    *out_dataset = new lethe_dataset(
+        with_boxes(checked(dataset, "dataset")).drop_objects(share, static_cast<uint64_t>(seed)));
   });
 }
 
 lethe_status lethe_dataset_info_json(const lethe_dataset* dataset, lethe_buffer** out_json) {
   return guard([&] {
     clear_required(out_json, "out_json");
-    *out_json = json_buffer(std::visit([](const auto& data) { return data.info(); },
-                                       checked(dataset, "dataset").data));
+    *out_json = json_buffer(
+        std::visit([](const auto& data) { return data.info(); }, checked(dataset, "dataset").data));
   });
 }
 

@@ -143,17 +143,17 @@ lethe_status lethe_engine_enqueue_with(lethe_engine* engine, const char* request
         config ? read_forget_config(config)
                : ForgetConfig::defaults_for(MethodKind::kGsLoraPlusPlus, head_of(target));
     const auto request_on = [&]<typename Data>(const Data& forget) {
-      return Request(ForgetRequestOn<Data>{
-          .request_id = read_request_id(request_id),
-          .classes = {classes, classes + class_count},
-          .config = settings,
-          .forget = forget,
-          .retain = optional_data<Data>(retain_set, "retain_set"),
-          .validation = optional_data<Data>(validation_set, "validation_set"),
-          .options = read_task_options(options)});
+      return Request(
+          ForgetRequestOn<Data>{.request_id = read_request_id(request_id),
+                                .classes = {classes, classes + class_count},
+                                .config = settings,
+                                .forget = forget,
+                                .retain = optional_data<Data>(retain_set, "retain_set"),
+                                .validation = optional_data<Data>(validation_set, "validation_set"),
+                                .options = read_task_options(options)});
     };
-    *out_job = job_handle(target.engine->enqueue(
-        std::visit(request_on, checked(forget_set, "forget_set").data)));
+    *out_job = job_handle(
+        target.engine->enqueue(std::visit(request_on, checked(forget_set, "forget_set").data)));
   });
 }
 
@@ -172,8 +172,8 @@ lethe_status lethe_engine_enqueue_pretraining(lethe_engine* engine, const char* 
           .train = train,
           .validation = optional_data<Data>(validation_set, "validation_set")});
     };
-    *out_job = job_handle(target.engine->enqueue(
-        std::visit(request_on, checked(train_set, "train_set").data)));
+    *out_job = job_handle(
+        target.engine->enqueue(std::visit(request_on, checked(train_set, "train_set").data)));
   });
 }
 

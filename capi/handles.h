@@ -93,7 +93,8 @@ void destroy(H* handle) {
   delete handle;
 }
 
-/// The set as labelled images, or as images with boxes. Throws kUnsupported when it is the other kind.
+/// The set as labelled images, or as images with boxes. Throws kUnsupported when it is the other
+/// kind.
 inline const Dataset& labelled(const lethe_dataset& dataset) {
   const auto* set = std::get_if<Dataset>(&dataset.data);
   require(set, Code::kUnsupported,

@@ -263,7 +263,8 @@ lethe_status lethe_model_predict_dataset(const lethe_model* model, const lethe_d
     EvaluationOptions evaluation;
     evaluation.batch = kChunk;
     const at::Tensor scores =
-        dataset_scores(snapshot->base->classifier(), snapshot->weights, data, evaluation).contiguous();
+        dataset_scores(snapshot->base->classifier(), snapshot->weights, data, evaluation)
+            .contiguous();
     *out_logits = make_buffer(scores.const_data_ptr(), scores.nbytes());
   });
 }
@@ -320,8 +321,8 @@ lethe_status lethe_model_evaluate(const lethe_model* model, const lethe_dataset*
     Metrics metrics = std::visit(
         [&](const auto& set) { return measure(*snapshot->base, weights, set, roles, evaluation); },
         data);
-    metrics["samples"] = std::visit([](const auto& set) { return static_cast<double>(set.size()); },
-                                    data);
+    metrics["samples"] =
+        std::visit([](const auto& set) { return static_cast<double>(set.size()); }, data);
     metrics["seconds"] =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 

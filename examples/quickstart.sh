@@ -1,12 +1,42 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 machine to a model that forgets: sets the machine up, builds, runs. Every
-# argument goes to the program; --help explains them.
+# From a fresh Debian 12 machine to a model that forgets: sets the machine up, builds, runs.
+#   --task classification   (default) a vision transformer forgets classes of images
+#   --task detection        a Deformable DETR forgets categories of objects in scenes, which are
+#                           composed in .data/scenes first
+# Every other argument goes to the program; --help explains them.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
-target=examples/quickstart
+scenes=$root/.data/scenes
+
+task=classification needs_scenes=1 arguments=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --task) task=${2:-} && shift ;;
+    --task=*) task=${1#*=} ;;
+    *)
+      case $1 in --data | --data=* | --help | -h) needs_scenes=0 ;; esac
+      arguments+=("$1")
+      ;;
+  esac
+  [ $# -eq 0 ] || shift
+done
+case $task in
+  classification) target=examples/quickstart needs_scenes=0 ;;
+  detection) target=examples/quickstart-detection ;;
+  *)
+    echo "quickstart: INVALID_ARGUMENT: --task is \"$task\", must be classification or detection" >&2
+    exit 2
+    ;;
+esac
 
 bash "$root/subprojects/setup.sh"
+if [ "$needs_scenes" = 1 ]; then
+  counts=() # a folder with other numbers of scenes keeps them; the tasks draw from the first ones
+  [ ! -f "$scenes/scenes.json" ] || mapfile -t counts < <(
+    sed -n '/"scenes"/,/}/s/.*"\(train\|test\)": \([0-9]*\).*/--\1=\2/p' "$scenes/scenes.json")
+  /usr/bin/python3 "$root/examples/data/scenes.py" "${counts[@]}" "$scenes"
+fi
 
 if [ ! -f "$build/build.ninja" ]; then
   echo "quickstart: configuring build/" >&2
@@ -22,4 +52,4 @@ else
   ninja -j2 -C "$build" "$target" >&2
 fi
 
-"$build/$target" "$@"
+"$build/$target" "${arguments[@]}"

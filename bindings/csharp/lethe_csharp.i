@@ -166,6 +166,8 @@ LETHE_OUT(int32_t, int, out_jobs)
 LETHE_OUT(int32_t, int, out_ndim)
 LETHE_OUT(int64_t, long, out_count)
 LETHE_OUT(int64_t, long, out_label)
+LETHE_OUT(int64_t, long, out_height)
+LETHE_OUT(int64_t, long, out_width)
 LETHE_OUT(double, double, out_value)
 
 /* ----------------------------------------------------------------------------------- handles

@@ -1,6 +1,7 @@
 package lethe
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"time"
@@ -26,6 +27,20 @@ func optionalText(name, value string) (string, error) {
 		return "", nil
 	}
 	return text(name, value)
+}
+
+// jsonList is texts as a JSON list for C; none at all is C's NULL.
+func jsonList(name string, values []string) (string, error) {
+	if len(values) == 0 {
+		return "", nil
+	}
+	for _, value := range values {
+		if _, err := text(name, value); err != nil {
+			return "", err
+		}
+	}
+	list, err := json.Marshal(values)
+	return string(list) + "\x00", err
 }
 
 // int32Of is a Go number for C.

@@ -180,13 +180,21 @@ func TestArgumentsThatCannotBeRight(t *testing.T) {
 		"scales":          m.SetAdapters(nil, []float64{1}, 0),
 		"nil dataset":     first(m.PredictDataset(nil, 1)),
 		"nil dataset too": first(m.Evaluate(nil, nil)),
-		"nil model":       first(lethe.NewEngine(nil, nil)),
-		"seed":            first(lethe.NewEngine(m, &lethe.EngineOptions{SigningSeed: bytes[:31]})),
-		"key":             first(lethe.VerifyReceipts("", bytes[:31])),
-		"NUL":             m.LoadWeights("a\x00b", nil),
-		"not UTF-8":       m.LoadWeights("a\xffb", nil),
-		"NUL in spec":     first(lethe.NewModel(r, tinySpec+"\x00", "")),
-		"nil image":       noImage,
+		"nil detections":  first(m.DetectDataset(nil, 1, 1)),
+		"short to detect": first(m.Detect(bytes[:7], lethe.Shape{1, 3, 8, 8}, 1, 1)),
+		"most":            first(m.Detect(bytes[:192], lethe.Shape{1, 3, 8, 8}, 1<<40, 1)),
+		"short with boxes": first(
+			lethe.DatasetFromBoxes(r, bytes[:7], lethe.Shape{1, 3, 8, 8}, nil, nil, nil, 1)),
+		"boxes": first(lethe.DatasetFromBoxes(r, bytes[:192], lethe.Shape{1, 3, 8, 8},
+			make([][4]float32, 2), labels[:1], labels[:1], 1)),
+		"NUL in a class": first(lethe.DatasetFromVOC(r, "x", "x", []string{"a\x00"})),
+		"nil model":      first(lethe.NewEngine(nil, nil)),
+		"seed":           first(lethe.NewEngine(m, &lethe.EngineOptions{SigningSeed: bytes[:31]})),
+		"key":            first(lethe.VerifyReceipts("", bytes[:31])),
+		"NUL":            m.LoadWeights("a\x00b", nil),
+		"not UTF-8":      m.LoadWeights("a\xffb", nil),
+		"NUL in spec":    first(lethe.NewModel(r, tinySpec+"\x00", "")),
+		"nil image":      noImage,
 	} {
 		if fails(t, lethe.ErrInvalidArgument, err); !errors.Is(err, lethe.ErrInvalidArgument) {
 			t.Errorf("... with %s", name)

@@ -24,13 +24,16 @@ func TestUseAfterClose(t *testing.T) {
 	ctx := context.Background()
 	text := func(_ string, err error) error { return err }
 	count := func(_ int, err error) error { return err }
+	objects := func(_ []lethe.DetectedObject, err error) error { return err }
+	found := func(_ [][]lethe.DetectedObject, err error) error { return err }
 	for name, err := range map[string]error{
 		"Runtime.DeviceCount": count(r.DeviceCount()),
 		"Model.InfoJSON":      text(m.InfoJSON()), "Model.Seal": m.Seal(),
 		"Model.AdapterCount": count(m.AdapterCount()), "Model.RollbackTo": m.RollbackTo(""),
 		"Model.LoadWeights": m.LoadWeights("x", nil), "Model.Attach": m.Attach(adapter),
-		"Dataset.InfoJSON": text(data.InfoJSON()),
-		"Engine.Pause":     e.Pause(), "Engine.WaitIdle": e.WaitIdle(ctx),
+		"Dataset.InfoJSON": text(data.InfoJSON()), "Dataset.Objects": objects(data.Objects(0)),
+		"Model.DetectDataset": found(m.DetectDataset(data, 1, 1)),
+		"Engine.Pause":        e.Pause(), "Engine.WaitIdle": e.WaitIdle(ctx),
 		"Engine.Shutdown": e.Shutdown(ctx),
 		"Engine.JobCount": count(e.JobCount()), "Engine.Receipts": text(e.Receipts()),
 		"Job.Wait": job.Wait(ctx), "Job.Cancel": job.Cancel(), "Job.Err": job.Err(),

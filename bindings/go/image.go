@@ -5,10 +5,10 @@ import (
 	"image/color"
 )
 
-// ImagePixels returns a decoded image as [DatasetFromBytes] takes it: values 0..255, row-major
-// 1,C,H,W, in 1 channel (grey) or 3 (red, green, blue), transparent parts over black. With
-// [Model.PredictDataset] an image that image.Decode read goes through the transform that the model
-// was trained with.
+// ImagePixels returns a decoded image as [DatasetFromBytes] and [Model.Detect] take it: values
+// 0..255, row-major 1,C,H,W, in 1 channel (grey) or 3 (red, green, blue; detectors), transparent
+// parts over black. With [Model.PredictDataset] an image that image.Decode read goes through the
+// transform that the model was trained with.
 func ImagePixels(img image.Image, channels int) ([]byte, Shape, error) {
 	if img == nil || img.Bounds().Empty() {
 		return nil, Shape{}, invalid("the image is empty")

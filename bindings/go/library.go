@@ -30,7 +30,7 @@ func fits(found uint32) error {
 		builtFor>>16)}
 }
 
-// Version returns the semantic version of the loaded library, for example "0.3.0".
+// Version returns the semantic version of the loaded library, for example "0.4.0".
 func Version() string { return native.Version_string() }
 
 // ABIVersion returns the ABI version of the loaded library. A library of another major version, or
@@ -45,7 +45,8 @@ func ABIVersion() (major, minor int) {
 // sqlite, cpu, threads, cuda (whether the CUDA part could be loaded, and why not).
 func BuildInfoJSON() (string, error) { return libraryText(native.Build_info_json) }
 
-// ArchNames returns the names of the built-in architectures: "vit", "face_vit", "face_vits".
+// ArchNames returns the names of the built-in architectures: "vit", "face_vit", "face_vits",
+// "deformable_detr".
 func ArchNames() []string {
 	names := make([]string, native.Arch_count())
 	for i := range names {

@@ -19,7 +19,7 @@ func TestLibraryItself(t *testing.T) {
 		t.Errorf("version %s, ABI %d.%d", lethe.Version(), major, minor)
 	}
 	names := lethe.ArchNames()
-	if len(names) < 2 || names[0] != "vit" {
+	if len(names) < 4 || names[0] != "vit" || names[3] != "deformable_detr" {
 		t.Errorf("architectures: %v", names)
 	}
 	for _, text := range []string{

@@ -26,6 +26,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	r, m := newModel(t)
 	data := newDataset(t, r, 16)
 	images, shape, _ := tinyImages(2, 1)
+	boxes := newSquares(t, r)
 	round := func() {
 		must[*lethe.Scores](t)(m.Predict(images, shape, 1))
 		must[string](t)(m.InfoJSON())
@@ -33,6 +34,10 @@ func TestMemoryIsFlat(t *testing.T) {
 		_, _, err := part.Sample(0)
 		ok(t, err)
 		ok(t, part.Close())
+		must[[]lethe.DetectedObject](t)(boxes.Objects(0))
+		_, _, err = boxes.Image(0)
+		ok(t, err)
+		ok(t, must[*lethe.Dataset](t)(boxes.DropObjects(0.5, 1)).Close())
 		config := must[lethe.ForgetConfig](t)(lethe.DefaultForgetConfig(lethe.GSLoRA, lethe.HeadLinear))
 		ok(t, config.FromJSON(`{"rank":4}`))
 		for i := 0; i < 5; i++ {

@@ -30,6 +30,21 @@ type Model struct{ handle }
 //	adapter_layers   linears of each block that carry LoRA: a list of "fc1", "fc2"
 //	seed             of the random initial weights
 //
+// A detector, arch "deformable_detr" (Zhu et al. 2021), has the fields arch, classes, dropout and
+// seed as above, and
+//
+//	backbone         "resnet18", "resnet34" or "resnet50"; backbone_width is the channels of its first
+//	                 stage (64)
+//	feature_levels   1..5: the last stage, the last two, strides 8, 16, 32, and one or two coarser ones
+//	dim, heads, encoder_layers, decoder_layers, ffn_dim
+//	points           sampled by each head on each level
+//	queries          objects that it can name in an image
+//	shorter_side, longest_side   images are resized so that the shorter side has so many pixels and the
+//	                 longer one at most these; shorter_side 0: taken as they are
+//	refine_boxes     each decoder layer starts from the boxes of the one before
+//	two_stage        queries come from the encoder's best proposals; needs refine_boxes
+//	auxiliary_losses training looks at every decoder layer, not only the last
+//
 // Device is "cpu", "cuda" or "cuda:N"; empty means "cpu". The model lives and computes there.
 //
 // [ErrCorrupt]: not JSON. [ErrNotFound]: unknown arch. [ErrDevice]: no such device, or the CUDA
@@ -69,10 +84,11 @@ func (m *Model) Close() error {
 // LoadWeights replaces the base weights by those of a file: safetensors, or a PyTorch state dict
 // (.pt, .pth), which is read without running anything in it. Limits may be nil.
 //
-// Names of torchvision, timm and Hugging Face (vit) and of the paper's code (face_vit) are
-// understood; float16 and bfloat16 become float32. LoRA tensors in a checkpoint of the paper's code
-// are left out, because its weights already contain them. Every tensor must be there with the right
-// shape, and no other. All or nothing: on failure the model is unchanged.
+// Names of torchvision, timm and Hugging Face (vit), of the paper's code (face_vit), and of the
+// published code and Hugging Face (deformable_detr) are understood; float16 and bfloat16 become
+// float32. LoRA tensors in a checkpoint of the paper's code are left out, because its weights
+// already contain them. Every tensor must be there with the right shape, and no other. All or
+// nothing: on failure the model is unchanged.
 //
 // [ErrNotFound], [ErrIO]: the file. [ErrCorrupt]: truncated, contradictory, not finite.
 // [ErrInvalidArgument]: a tensor is missing, extra or misshapen; the message names the first.

@@ -72,7 +72,7 @@ func (s *Scores) ArgMax(row int) int {
 //
 // Images are as many values as shape says, normalised as the model was trained, finite. It runs on
 // the state of the model at the time of the call. [ErrInvalidArgument]: another shape than the
-// model's, NaN.
+// model's, NaN. [ErrUnsupported]: the model is a detector.
 func (m *Model) Predict(images []float32, shape Shape, threads int) (*Scores, error) {
 	return m.scores(images, shape, threads, native.Model_predict)
 }
@@ -126,7 +126,8 @@ func (m *Model) PredictDataset(data *Dataset, threads int) (*Scores, error) {
 }
 
 // Evaluate measures the accuracy over a dataset. Metrics: acc (all), acc_f, acc_r, acc_o,
-// acc_class.N for each class with samples, samples, seconds. Options may be nil.
+// acc_class.N for each class with samples, samples, seconds; of a detector ap and ap50 for acc, the
+// COCO AP in percent. Options may be nil.
 func (m *Model) Evaluate(data *Dataset, options *EvaluateOptions) (*Report, error) {
 	if options == nil {
 		options = &EvaluateOptions{}

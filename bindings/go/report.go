@@ -58,8 +58,9 @@ func (r *Report) Metrics() (map[string]float64, error) {
 //
 // and what [ForgetConfig.Audits] asks for, held-out samples given: mia_loss_auc and other mia_...,
 // verification_..., probe_f, probe_r, relearning_steps, relearning_reached; lethe.h says more of
-// them. After an evaluation see [Model.Evaluate]. [ErrNotFound]: there is no such figure; it is
-// never silently 0 or NaN.
+// them. Of detectors ap for acc in every name, the COCO AP in percent, and ap50 at the IoU 0.50;
+// detectors have no audits. After an evaluation see [Model.Evaluate]. [ErrNotFound]: there is no
+// such figure; it is never silently 0 or NaN.
 func (r *Report) Metric(name string) (float64, error) {
 	figure, err := text("name", name)
 	if err != nil {

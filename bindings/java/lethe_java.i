@@ -190,6 +190,8 @@ LETHE_ARRAY(, CTYPE, DATA, COUNT, JTYPE, j##JTYPE##Array, JNAME, 0)
 %enddef
 LETHE_INPUT_ARRAY(int64_t, shape, dims, long, Long)
 LETHE_INPUT_ARRAY(int64_t, labels, label_count, long, Long)
+LETHE_INPUT_ARRAY(float, boxes, box_count, float, Float)
+LETHE_INPUT_ARRAY(int64_t, image_of, image_of_count, long, Long)
 LETHE_INPUT_ARRAY(int64_t, classes, class_count, long, Long)
 LETHE_INPUT_ARRAY(int64_t, values, count, long, Long)
 LETHE_INPUT_ARRAY(int64_t, forget_classes, forget_class_count, long, Long)

@@ -60,7 +60,7 @@ int run_info(const Options& o, const Asked& asked) {
     rows.push_back({"weights changed", std::to_string(count)});
   }
   for (const auto& [name, value] : manifest.at("metrics").at("after").items()) {
-    if (name.rfind("acc_class.", 0) != 0) rows.push_back({name, percent(value)});
+    if (name.find("_class.") == std::string::npos) rows.push_back({name, percent(value)});
   }
   print_table(rows);
   return kDone;

@@ -1,6 +1,7 @@
 #include <csignal>
 
 #include "commands.h"
+#include "figures.h"
 #include "terminal.h"
 
 namespace cli {
@@ -122,12 +123,15 @@ int tell_outcome(const Options& options, const Json& outcome) {
     std::printf("%s\n", outcome.dump(2).c_str());
   } else {
     const Json metrics = outcome.at("metrics").is_null() ? Json::object() : outcome.at("metrics");
-    const auto value = [&](const char* name) { return percent(metrics.value(name, Json())); };
-    if (metrics.contains("acc_f")) {
+    const FigureNames names = figures_in(metrics);
+    const auto value = [&](const std::string& name) {
+      return percent(metrics.value(name, Json()));
+    };
+    if (metrics.contains(names.key + "_f")) {
       print_table({{"", "before", "after"},
-                   {"Acc_f", value("acc_f_before"), value("acc_f")},
-                   {"Acc_r", value("acc_r_before"), value("acc_r")},
-                   {"Acc_o", "-", value("acc_o")},
+                   {names.shown + "_f", value(names.key + "_f_before"), value(names.key + "_f")},
+                   {names.shown + "_r", value(names.key + "_r_before"), value(names.key + "_r")},
+                   {names.shown + "_o", "-", value(names.key + "_o")},
                    {"H", "-", value("h")}});
       if (metrics.contains("groups_total")) {  // of methods with LoRA
         std::printf("groups kept %s of %s, ", shown(metrics, "groups_kept").c_str(),
@@ -135,8 +139,8 @@ int tell_outcome(const Options& options, const Json& outcome) {
       }
       std::printf("%s steps, %s\n", shown(metrics, "steps").c_str(),
                   duration(metrics.value("seconds", 0.0)).c_str());
-    } else if (metrics.contains("acc")) {
-      std::printf("accuracy %s after %s steps, %s\n", value("acc").c_str(),
+    } else if (metrics.contains(names.key)) {
+      std::printf("%s %s after %s steps, %s\n", names.whole.c_str(), value(names.key).c_str(),
                   shown(metrics, "steps").c_str(), duration(metrics.value("seconds", 0.0)).c_str());
     }
     std::printf("%s: %s%s%s\n", shown(outcome, "request_id").c_str(), state.c_str(),

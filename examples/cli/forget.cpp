@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "figures.h"
 #include "terminal.h"
 
 namespace cli {
@@ -17,15 +18,6 @@ struct Forget {
   int64_t max_steps = 0;
   bool enqueue_only = false;
 };
-
-lethe_head head_of(lethe_model* model) {
-  Buffer json;
-  check(lethe_model_info_json(model, out(json)));
-  const std::string head = json_of(json).at("spec").at("head");
-  return head == "cosface"   ? LETHE_HEAD_COSFACE
-         : head == "arcface" ? LETHE_HEAD_ARCFACE
-                             : LETHE_HEAD_LINEAR;
-}
 
 /// Every method: name, number, meaning.
 Json methods() {
@@ -44,9 +36,10 @@ lethe_method method_of(const std::string& name) {
 
 /// Two columns, as the rest of the help has them.
 std::string method_help() {
-  std::string text = "Methods, each with its own defaults:\n";
+  std::string text = "Methods, each with its own defaults; *: of detectors, too:\n";
   for (const Json& method : methods()) {
     std::string name = method.at("name");
+    name += method.value("detectors", false) ? " *" : "";
     name.resize(std::max<size_t>(name.size() + 1, 17), ' ');
     text += "  " + name + method.at("meaning").get<std::string>() + "\n";
   }
@@ -85,7 +78,7 @@ int run_forget(const Options& o, const Forget& asked) {
   const Runtime runtime = make_runtime();
   const Model model = make_model(o, runtime.get());
   const Dataset images = make_images(o, runtime.get());
-  const Dataset validation = make_validation(o, runtime.get());
+  const Dataset validation = make_validation(o, images, runtime.get());
   const lethe_forget_config config = make_config(asked, model.get());
   const lethe_task_options options = make_options(asked);
   if (asked.enqueue_only) require_state(o);
@@ -153,7 +146,7 @@ int run_pretrain(const Options& o, const Pretrain& asked) {
   const Runtime runtime = make_runtime();
   const Model model = make_model(o, runtime.get());
   const Dataset images = make_images(o, runtime.get());
-  const Dataset validation = make_validation(o, runtime.get());
+  const Dataset validation = make_validation(o, images, runtime.get());
   const lethe_pretrain_config config = make_pretrain_config(asked);
   const Engine engine = make_engine(o, model.get(), false);
   Job job;
@@ -180,7 +173,9 @@ void add_forget(CLI::App& app, const Options& options, Action& action) {
     return "The images hold the classes to forget and those to keep. Examples:\n"
            "  lethe forget --spec vit.json --weights vit.safetensors --images photos \\\n"
            "               --forget 3,7 --out request-1.lethe\n"
-           "  lethe forget ... --forget 3,7 --request-id customer-81 --state /var/lib/lethe\n" +
+           "  lethe forget ... --forget 3,7 --request-id customer-81 --state /var/lib/lethe\n"
+           "  lethe forget --spec detr.json --weights detr.pth --coco train.json train2017 \\\n"
+           "               --validation-coco val.json val2017 --forget 3,7\n" +
            method_help() +
            "Model and image options: lethe --help. Settings: names of lethe_forget_config.";
   });

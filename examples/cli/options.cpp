@@ -8,22 +8,75 @@ namespace {
 
 /// JSON itself, or the file that holds it.
 std::string json_or_file(const std::string& given) {
-  if (given.empty() || given.front() == '{') return given;
+  if (given.empty() || given.front() == '{' || given.front() == '[') return given;
   return read_text(given);
 }
 
-Dataset read_images(const std::string& folder, const std::vector<std::string>& idx,
-                    const std::string& transform, lethe_runtime* runtime) {
-  const std::string steps = json_or_file(transform);
-  const char* given = steps.empty() ? nullptr : steps.c_str();
+/// The text's characters, NULL for "".
+const char* given(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+
+Dataset read_boxes(const ImageSource& source, const std::string& class_names,
+                   lethe_runtime* runtime) {
   Dataset dataset;
-  if (!folder.empty()) {
-    check(lethe_dataset_from_image_folder(runtime, folder.c_str(), given, out(dataset)));
+  if (!source.coco.empty()) {
+    check(lethe_dataset_from_coco(runtime, source.coco.at(0).c_str(), source.coco.at(1).c_str(),
+                                  out(dataset)));
   } else {
-    check(lethe_dataset_from_idx(runtime, idx.at(0).c_str(), idx.at(1).c_str(), 0, given,
-                                 out(dataset)));
+    check(lethe_dataset_from_voc(runtime, source.voc.at(0).c_str(), source.voc.at(1).c_str(),
+                                 given(class_names), out(dataset)));
   }
   return dataset;
+}
+
+/// `class_names`: those of --voc, JSON.
+Dataset read_images(const ImageSource& source, const std::string& transform,
+                    const std::string& class_names, lethe_runtime* runtime) {
+  const std::string steps = json_or_file(transform);
+  if (source.folder.empty() && source.idx.empty()) {
+    if (!steps.empty()) {
+      throw Failure(LETHE_E_INVALID_ARGUMENT,
+                    "--transform is of images with labels; a detector resizes images with boxes "
+                    "as its spec says");
+    }
+    return read_boxes(source, class_names, runtime);
+  }
+  Dataset dataset;
+  if (!source.folder.empty()) {
+    check(lethe_dataset_from_image_folder(runtime, source.folder.c_str(), given(steps),
+                                          out(dataset)));
+  } else {
+    check(lethe_dataset_from_idx(runtime, source.idx.at(0).c_str(), source.idx.at(1).c_str(), 0,
+                                 given(steps), out(dataset)));
+  }
+  return dataset;
+}
+
+/// The names of a data set with boxes, as a JSON list.
+std::string class_names_of(const Dataset& dataset) {
+  Buffer json;
+  check(lethe_dataset_info_json(dataset.get(), out(json)));
+  Json names = Json::array();
+  for (const Json& category : json_of(json).value("categories", Json::array())) {
+    names.push_back(category.at("name"));
+  }
+  return names.dump();
+}
+
+/// Each of the four options refuses the others. `prefix`: "--" or "--validation-".
+void add_source(CLI::App& app, const std::string& prefix, ImageSource& source,
+                const std::string& images, const std::string& idx, const std::string& coco,
+                const std::string& voc) {
+  std::vector<CLI::Option*> added;
+  const auto add = [&](CLI::Option* option, const char* type) {
+    option->group("Images")->type_name(type);
+    for (CLI::Option* other : added) option->excludes(other);
+    added.push_back(option);
+    return option;
+  };
+  add(app.add_option(prefix + "images", source.folder, images), "DIR");
+  add(app.add_option(prefix + "idx", source.idx, idx), "IMAGES LABELS")->expected(2);
+  add(app.add_option(prefix + "coco", source.coco, coco), "ANNOTATIONS IMAGES")->expected(2);
+  add(app.add_option(prefix + "voc", source.voc, voc), "ANNOTATIONS IMAGES")->expected(2);
 }
 
 }  // namespace
@@ -47,28 +100,24 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--device", o.device, "cpu, cuda or cuda:N")->group("Model");
   app.add_option("--threads", o.threads, "Compute threads; 0: all processors")->group("Model");
 
-  auto* folder =
-      app.add_option("--images", o.images, "Images: a folder with one sub-folder a class")
-          ->group("Images")
-          ->type_name("DIR");
-  app.add_option("--idx", o.idx, "Images: an IDX pair, plain or .gz")
-      ->group("Images")
-      ->type_name("IMAGES LABELS")
-      ->expected(2)
-      ->excludes(folder);
+  add_source(app, "--", o.images, "Images: a folder with one sub-folder a class",
+             "Images: an IDX pair, plain or .gz",
+             "Images with boxes, of detectors: COCO's instances and the folder of the images",
+             "The same: Pascal VOC's folder of annotations and that of the images");
   app.add_option("--transform", o.transform,
                  R"(How an image becomes input, such as {"resize":112,"mean":[0.5],"std":[0.5]})")
       ->group("Images")
       ->type_name("FILE|JSON");
-  auto* held_out = app.add_option("--validation-images", o.validation_images,
-                                  "Held-out images for the quality gate and the figures")
-                       ->group("Images")
-                       ->type_name("DIR");
-  app.add_option("--validation-idx", o.validation_idx, "The same as an IDX pair")
+  app.add_option(
+         "--class-names", o.class_names,
+         R"(The classes of --voc in their order, such as ["cat","dog"]; without it all names )"
+         "found, in lexicographic order")
       ->group("Images")
-      ->type_name("IMAGES LABELS")
-      ->expected(2)
-      ->excludes(held_out);
+      ->type_name("FILE|JSON")
+      ->needs(app.get_option("--voc"));
+  add_source(app, "--validation-", o.validation,
+             "Held-out images for the quality gate and the figures", "The same as an IDX pair",
+             "The same as COCO's instances", "The same as Pascal VOC's annotations");
 
   app.add_flag("--json", o.json, "Answer with one JSON document on stdout")->group("Output");
   app.add_flag("--quiet", o.quiet, "No progress on stderr")->group("Output");
@@ -99,15 +148,17 @@ Model make_model(const Options& o, lethe_runtime* runtime) {
 }
 
 Dataset make_images(const Options& o, lethe_runtime* runtime) {
-  if (o.images.empty() && o.idx.empty()) {
-    throw Failure(LETHE_E_INVALID_ARGUMENT, "no images are named; give --images or --idx");
+  if (o.images.empty()) {
+    throw Failure(LETHE_E_INVALID_ARGUMENT,
+                  "no images are named; give --images, --idx, --coco or --voc");
   }
-  return read_images(o.images, o.idx, o.transform, runtime);
+  return read_images(o.images, o.transform, json_or_file(o.class_names), runtime);
 }
 
-Dataset make_validation(const Options& o, lethe_runtime* runtime) {
-  if (o.validation_images.empty() && o.validation_idx.empty()) return nullptr;
-  return read_images(o.validation_images, o.validation_idx, o.transform, runtime);
+Dataset make_validation(const Options& o, const Dataset& images, lethe_runtime* runtime) {
+  if (o.validation.empty()) return nullptr;
+  return read_images(o.validation, o.transform,
+                     o.validation.voc.empty() ? "" : class_names_of(images), runtime);
 }
 
 Engine make_engine(const Options& o, lethe_model* model, bool paused) {

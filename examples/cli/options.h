@@ -9,13 +9,20 @@
 
 namespace cli {
 
+/// Where images come from: one of these.
+struct ImageSource {
+  std::string folder;
+  std::vector<std::string> idx, coco, voc;  ///< images and labels; annotations and images
+  bool empty() const { return folder.empty() && idx.empty() && coco.empty() && voc.empty(); }
+};
+
 struct Options {
   std::string spec, weights, state, device = "cpu";
   std::vector<std::string> adapters;
   int threads = 0;
 
-  std::string images, transform, validation_images;
-  std::vector<std::string> idx, validation_idx;
+  ImageSource images, validation;
+  std::string transform, class_names;
 
   bool json = false, quiet = false;
 };
@@ -27,10 +34,10 @@ Runtime make_runtime();
 /// The model with its weights and, in order, the adapters of --adapter. Adapters of --state are put
 /// on by an engine.
 Model make_model(const Options& options, lethe_runtime* runtime);
-/// --images or --idx.
+/// --images, --idx, --coco or --voc.
 Dataset make_images(const Options& options, lethe_runtime* runtime);
-/// --validation-images or --validation-idx; null without them.
-Dataset make_validation(const Options& options, lethe_runtime* runtime);
+/// --validation-images and so on, its classes named as those of `images`; null without them.
+Dataset make_validation(const Options& options, const Dataset& images, lethe_runtime* runtime);
 /// An engine on --state, or in memory without it.
 Engine make_engine(const Options& options, lethe_model* model, bool paused);
 /// --state; throws when it is missing.

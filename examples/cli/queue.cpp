@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "commands.h"
+#include "figures.h"
 #include "terminal.h"
 
 namespace cli {
@@ -26,8 +27,13 @@ std::string progress_of(const Json& job) {
 }
 
 void print_queue(const Json& journal) {
+  FigureNames names;  // all jobs are of one model
+  for (const Json& job : journal.at("jobs")) {
+    if (!job.at("metrics").empty()) names = figures_in(job.at("metrics"));
+  }
   std::vector<std::vector<std::string>> rows = {{"job", "request", "kind", "classes", "state",
-                                                 "priority", "saved at", "Acc_f", "queued (UTC)"}};
+                                                 "priority", "saved at", names.shown + "_f",
+                                                 "queued (UTC)"}};
   for (const Json& job : journal.at("jobs")) {
     std::string classes;
     for (const Json& c : job.at("classes")) classes += (classes.empty() ? "" : ",") + c.dump();
@@ -35,7 +41,7 @@ void print_queue(const Json& journal) {
     rows.push_back({shown(job, "job_id"), shown(job, "request_id"), shown(job, "kind"),
                     classes.empty() ? "-" : classes, shown(job, "state"), shown(job, "priority"),
                     has_ended(job) ? "-" : progress_of(job),
-                    percent(metrics.value("acc_f", Json())), time_of(job.at("created"))});
+                    percent(metrics.value(names.key + "_f", Json())), time_of(job.at("created"))});
   }
   print_table(rows);
   const Json& holder = journal.at("holder_pid");

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "commands.h"
+#include "figures.h"
 #include "terminal.h"
 
 namespace cli {
@@ -36,14 +37,20 @@ int run_show(const Options& o, const std::string& request_id, const std::string&
       std::printf("%s\n", Json(receipts).dump(2).c_str());
       return kDone;
     }
-    std::vector<std::vector<std::string>> rows = {
-        {"receipt", "request", "kind", "outcome", "mode", "Acc_f", "Acc_r", "ended (UTC)"}};
+    FigureNames names;  // all receipts are of one model
+    for (const Json& receipt : receipts) {
+      const Json figures = receipt.value("figures", Json::object());
+      if (!figures.empty()) names = figures_in(figures);
+    }
+    std::vector<std::vector<std::string>> rows = {{"receipt", "request", "kind", "outcome", "mode",
+                                                   names.shown + "_f", names.shown + "_r",
+                                                   "ended (UTC)"}};
     for (const Json& receipt : receipts) {
       const Json figures = receipt.value("figures", Json::object());
       rows.push_back({shown(receipt, "number"), shown(receipt, "request_id"),
                       shown(receipt, "kind"), shown(receipt, "outcome"), shown(receipt, "mode"),
-                      percent(figures.value("acc_f", Json())),
-                      percent(figures.value("acc_r", Json())), shown(receipt, "ended")});
+                      percent(figures.value(names.key + "_f", Json())),
+                      percent(figures.value(names.key + "_r", Json())), shown(receipt, "ended")});
     }
     print_table(rows);
     return kDone;

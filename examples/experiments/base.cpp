@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "../cli/figures.h"
 #include "follow.h"
 #include "head_rows.h"
 #include "results.h"
@@ -29,6 +30,8 @@ cli::Dataset read_split(const Protocol& protocol, const std::vector<std::string>
   if (data.kind == "idx") {
     check(lethe_dataset_from_idx(runtime, path(0).c_str(), path(1).c_str(), data.class_count, steps,
                                  out(set)));
+  } else if (data.kind == "coco") {
+    check(lethe_dataset_from_coco(runtime, path(0).c_str(), path(1).c_str(), out(set)));
   } else {
     check(lethe_dataset_from_image_folder(runtime, path(0).c_str(), steps, out(set)));
   }
@@ -174,23 +177,26 @@ cli::Model make_base(const Protocol& protocol, const Images& images, const RunOp
   return model;
 }
 
-Accuracies::Accuracies(const Json& metrics, const std::vector<int64_t>& samples)
-    : samples_(samples) {
+ClassFigures::ClassFigures(const Json& metrics, const std::vector<int64_t>& samples) {
+  const std::string key = cli::figures_in(metrics).key;
+  is_accuracy_ = key == "acc";
   for (size_t c = 0; c < samples.size(); ++c) {
-    const double percent = metrics.value("acc_class." + std::to_string(c), 0.0);
-    right_.push_back(percent / 100 * static_cast<double>(samples[c]));
+    percent_.push_back(metrics.value(key + "_class." + std::to_string(c), 0.0));
+    weight_.push_back(is_accuracy_ ? samples[c] : samples[c] > 0);
   }
 }
 
-Json Accuracies::percent(const Classes& classes) const {
-  double right = 0;
-  int64_t samples = 0;
+Json ClassFigures::percent(const Classes& classes) const {
+  double sum = 0;
+  int64_t weights = 0;
   for (const int64_t c : classes) {
-    right += right_.at(static_cast<size_t>(c));
-    samples += samples_.at(static_cast<size_t>(c));
+    const auto i = static_cast<size_t>(c);
+    sum += percent_.at(i) * static_cast<double>(weight_.at(i));
+    weights += weight_.at(i);
   }
-  if (samples == 0) return nullptr;
-  return 100 * std::round(right) / static_cast<double>(samples);
+  if (weights == 0) return nullptr;
+  if (is_accuracy_) sum = 100 * std::round(sum / 100);  // right answers are a whole number
+  return sum / static_cast<double>(weights);
 }
 
 Json evaluate(const lethe_model* model, const Images& images, bool margin, int threads) {
@@ -208,12 +214,13 @@ Json evaluate(const lethe_model* model, const Images& images, bool margin, int t
 Json describe_base(const Protocol& protocol, const cli::Model& base, const Images& images,
                    int threads) {
   const Json metrics = evaluate(base.get(), images, protocol.margin, threads);
-  const Accuracies accuracies(metrics, images.test_count);
+  const ClassFigures figures(metrics, images.test_count);
+  const std::string key = cli::figures_in(metrics).key;
   Json steps = Json::array();
   for (const Step& step : protocol.steps) {
-    Json entry = {{"acc_f", accuracies.percent(step.forget)},
-                  {"acc_r", accuracies.percent(step.retained)}};
-    if (!step.missing.empty()) entry["acc_m"] = accuracies.percent(step.missing);
+    Json entry = {{key + "_f", figures.percent(step.forget)},
+                  {key + "_r", figures.percent(step.retained)}};
+    if (!step.missing.empty()) entry[key + "_m"] = figures.percent(step.missing);
     steps.push_back(std::move(entry));
   }
   uint8_t fingerprint[32];
@@ -222,7 +229,7 @@ Json describe_base(const Protocol& protocol, const cli::Model& base, const Image
   check(lethe_model_info_json(base.get(), out(info)));
   return {{"fingerprint", hex(fingerprint, sizeof fingerprint)},
           {"parameters", cli::json_of(info).at("parameters")},
-          {"acc", metrics.at("acc")},
+          {key, metrics.at(key)},
           {"steps", std::move(steps)}};
 }
 

@@ -30,24 +30,26 @@ cli::Dataset keep_classes(const cli::Dataset& dataset, const Classes& classes);
 cli::Model make_base(const Protocol& protocol, const Images& images, const RunOptions& options,
                      lethe_runtime* runtime);
 
-/// Accuracy by sets of classes.
-class Accuracies {
+/// Accuracy or AP by sets of classes.
+class ClassFigures {
  public:
-  /// Of what lethe_model_evaluate reports, with the samples of each class.
-  Accuracies(const Json& metrics, const std::vector<int64_t>& samples);
-  /// Percent over all samples of the classes; null when they have none.
+  /// Of what lethe_model_evaluate reports, with the samples (objects) of each class.
+  ClassFigures(const Json& metrics, const std::vector<int64_t>& samples);
+  /// Percent right of all samples of the classes; the mean of the AP of those with objects. Null
+  /// when they have none.
   Json percent(const Classes& classes) const;
 
  private:
-  std::vector<double> right_;
-  std::vector<int64_t> samples_;
+  bool is_accuracy_;
+  std::vector<double> percent_;  ///< of each class
+  std::vector<int64_t> weight_;  ///< of each class in a mean
 };
 
 /// Measures a model on the test split: with the head's margin or without, with adapters.
 Json evaluate(const lethe_model* model, const Images& images, bool margin, int threads);
 
 /// The member "base" of results.json: {"fingerprint", "parameters", "acc", "steps": [{"acc_f",
-/// "acc_r", "acc_m"}]}.
+/// "acc_r", "acc_m"}]}; of a detector "ap" for "acc".
 Json describe_base(const Protocol& protocol, const cli::Model& base, const Images& images,
                    int threads);
 

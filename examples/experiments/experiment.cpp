@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "../cli/figures.h"
 #include "follow.h"
 #include "machine.h"
 #include "results.h"
@@ -37,14 +38,12 @@ std::string sentence_of(const Row& row, int64_t seed, const Step& step, const Js
            task.at("message").get<std::string>();
   }
   const Json& metrics = task.at("metrics");
-  const auto add = [&](const char* name, const char* metric) {
-    if (metrics.contains(metric)) text += std::string(name) + cli::percent(metrics.at(metric));
-  };
-  add("H ", "h");
-  add(", Acc_r ", "acc_r");
-  add(", Acc_f ", "acc_f");
-  add(", Acc_o ", "acc_o");
-  add(", Acc_m ", "acc_m");
+  const cli::FigureNames names = cli::figures_in(metrics);
+  text += "H " + cli::percent(metrics.value("h", Json()));
+  for (const char* what : {"_r", "_f", "_o", "_m"}) {
+    const auto found = metrics.find(names.key + what);
+    if (found != metrics.end()) text += ", " + names.shown + what + " " + cli::percent(*found);
+  }
   return text;
 }
 

@@ -22,7 +22,9 @@ std::string base_over_steps(const Tables& tables, const std::string& metric) {
 
 Grid main_grid(const Json& results, const Tables& tables) {
   Grid grid;
-  grid.caption = "Percent of the whole test split after each task";
+  grid.caption = tables.names().key == "ap"
+                     ? "COCO AP in percent on the whole test split after each task"
+                     : "Percent of the whole test split after each task";
   grid.heading = {"Method"};
   std::vector<std::string> base = {"Pre-train"};
   for (size_t i = 0; i < tables.steps().size(); ++i) {
@@ -90,10 +92,17 @@ std::vector<std::string> run_facts(const Json& results) {
 
 std::vector<std::string> notes_on(const Json& results, const Tables& tables) {
   const Json& protocol = results.at("protocol");
+  const std::string name = tables.names().shown, r = name + "_r", f = name + "_f";
   std::vector<std::string> notes = {
-      "H = 2 Acc_r Drop / (Acc_r + Drop), Drop = Acc_f of the pre-trained model - Acc_f. "
-      "Acc_r: classes kept; Acc_f: classes of the task; Acc_o: classes of earlier tasks" +
-      std::string(tables.has_missing() ? "; Acc_m: kept classes without training samples." : ".")};
+      "H = 2 " + r + " Drop / (" + r + " + Drop), Drop = " + f + " of the pre-trained model - " +
+      f + ". " + r + ": classes kept; " + f + ": classes of the task; " + name +
+      "_o: classes of earlier tasks" +
+      (tables.has_missing() ? "; " + name + "_m: kept classes without training samples." : ".")};
+  if (tables.names().key == "ap") {
+    notes.push_back(
+        "AP: the mean over the IoU thresholds 0.50, 0.55 ... 0.95 and over those of the classes "
+        "that have objects. results.csv has it at the IoU 0.50 alone, too (ap50).");
+  }
   if (protocol.value("margin", false)) {
     notes.push_back("Accuracies are measured with the head's margin at the true class.");
   }
@@ -101,7 +110,8 @@ std::vector<std::string> notes_on(const Json& results, const Tables& tables) {
     notes.push_back("Mean \u00b1 standard deviation over " + std::to_string(tables.seed_count()) +
                     " seeds; where a seed has no figure, over the others.");
   }
-  notes.push_back("\u25bc marks over-forgetting: Acc_r is more than " + fixed(kOverForgetting, 0) +
+  notes.push_back("\u25bc marks over-forgetting: " + r + " is more than " +
+                  fixed(kOverForgetting, 0) +
                   " points under the pre-trained model's on the same classes.");
   for (const std::string& failure : tables.failures()) notes.push_back(failure);
   return notes;

@@ -81,7 +81,7 @@ std::string horizontal_grid(const Axis& y, double left, double right) {
 }
 
 /// Least and most of a metric over rows and steps; nothing when no row has it.
-std::optional<std::pair<double, double>> extremes(const Tables& tables, const char* metric) {
+std::optional<std::pair<double, double>> extremes(const Tables& tables, const std::string& metric) {
   std::optional<std::pair<double, double>> range;
   for (size_t row = 0; row < tables.rows().size(); ++row) {
     for (size_t i = 0; i < tables.steps().size(); ++i) {
@@ -149,11 +149,14 @@ std::string figure_h(const Tables& tables) {
 }
 
 std::string figure_scatter(const Tables& tables) {
-  auto kept = extremes(tables, "acc_r");
-  const auto left_over = extremes(tables, "acc_f");
+  const cli::FigureNames& names = tables.names();
+  const std::string key_r = names.key + "_r", key_f = names.key + "_f";
+  const std::string name_r = names.shown + "_r", name_f = names.shown + "_f";
+  auto kept = extremes(tables, key_r);
+  const auto left_over = extremes(tables, key_f);
   if (!kept || !left_over) return "";
   for (size_t i = 0; i < tables.steps().size(); ++i) {
-    if (const auto base = tables.base(i, "acc_r")) kept->second = std::max(kept->second, *base);
+    if (const auto base = tables.base(i, key_r)) kept->second = std::max(kept->second, *base);
   }
   const double width = 330, height = 270, left = 36, right = 320, top = 22, bottom = 226;
   const double most = std::max(5.0, left_over->second);
@@ -161,25 +164,26 @@ std::string figure_scatter(const Tables& tables) {
   std::string html = key_of(labels_of(tables)) + "<div class=\"panels\">\n";
   for (size_t i = 0; i < tables.steps().size(); ++i) {
     html += "<figure><figcaption>" + escaped(tables.steps()[i]) + "</figcaption>" +
-            svg_head(width, height, "Acc_r over Acc_f after " + tables.steps()[i]) +
+            svg_head(width, height, name_r + " over " + name_f + " after " + tables.steps()[i]) +
             horizontal_grid(y, left, right);
     for (const double v : {0.0, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0}) {
       if (v <= most) {
         html += text_at(root_place(v, most, left, right), bottom + 16, fixed(v, 0), "middle");
       }
     }
-    html +=
-        text_at(right, bottom + 34, "Acc_f, percent, less is better (square-root axis)", "end") +
-        text_at(left, 10, "Acc_r, percent");
-    if (const auto base = tables.base(i, "acc_r")) {
+    html += text_at(right, bottom + 34, name_f + ", percent, less is better (square-root axis)",
+                    "end") +
+            text_at(left, 10, name_r + ", percent");
+    if (const auto base = tables.base(i, key_r)) {
       html += line_at("base", left, y.place(*base), right, y.place(*base)) +
               text_at(right, y.place(*base) - 5, "pre-trained", "end");
     }
     for (size_t row = 0; row < tables.rows().size(); ++row) {
-      const auto f = tables.figure(row, i, "acc_f"), r = tables.figure(row, i, "acc_r");
+      const auto f = tables.figure(row, i, key_f), r = tables.figure(row, i, key_r);
       if (!f || !r) continue;
       html += mark(row, root_place(f->mean, most, left, right), y.place(r->mean),
-                   tables.rows()[row].label + ": Acc_f " + shown(f, 2) + ", Acc_r " + shown(r, 2));
+                   tables.rows()[row].label + ": " + name_f + " " + shown(f, 2) + ", " + name_r +
+                       " " + shown(r, 2));
     }
     html += "\n</svg></figure>\n";
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "python_shuffle.h"
@@ -24,12 +25,13 @@ bool is_plain_name(const std::string& name) {
              "._+-") == std::string::npos;
 }
 
-std::vector<std::string> read_paths(Fields& data, const char* key, bool pair) {
-  if (!pair) return {data.text(key)};
+/// `pair`: what the two paths are; "": there is one.
+std::vector<std::string> read_paths(Fields& data, const char* key, const std::string& pair) {
+  if (pair.empty()) return {data.text(key)};
   const Json& list = data.list(key);
   const bool texts = std::all_of(list.begin(), list.end(), [](auto& p) { return p.is_string(); });
   if (list.size() != 2 || !texts) {
-    refuse(std::string("data: \"") + key + "\" of IDX files must be [images, labels]");
+    refuse(std::string("data: \"") + key + "\" must be [" + pair + "]");
   }
   return list.get<std::vector<std::string>>();
 }
@@ -38,12 +40,15 @@ DataPlan read_data(const Json& json, const fs::path& folder) {
   Fields data(json, "data");
   DataPlan plan;
   plan.kind = data.text("kind");
-  if (plan.kind != "idx" && plan.kind != "image_folder") {
-    refuse("data: \"kind\" must be \"idx\" or \"image_folder\", not \"" + plan.kind + "\"");
+  const std::map<std::string, std::string> paths = {
+      {"idx", "images, labels"}, {"image_folder", ""}, {"coco", "annotations, image folder"}};
+  if (!paths.contains(plan.kind)) {
+    refuse("data: \"kind\" must be \"idx\", \"image_folder\" or \"coco\", not \"" + plan.kind +
+           "\"");
   }
   plan.root = folder / (data.has("root") ? data.text("root") : "");
-  plan.train = read_paths(data, "train", plan.kind == "idx");
-  plan.test = read_paths(data, "test", plan.kind == "idx");
+  plan.train = read_paths(data, "train", paths.at(plan.kind));
+  plan.test = read_paths(data, "test", paths.at(plan.kind));
   if (data.has("transform")) plan.transform = data.object("transform");
   plan.class_count = data.integer("class_count");
   if (plan.class_count < 2 || plan.class_count > kMostClasses) {
@@ -144,6 +149,21 @@ void read_tasks(const Json& json, int64_t missing, Protocol& protocol) {
   tasks.finish();
 }
 
+/// What detectors do not have.
+void check_detection(const Protocol& protocol, const Json& order) {
+  if (!protocol.data.transform.is_null()) {
+    refuse(
+        "data: \"transform\" is of images with labels; a detector resizes images as its spec says");
+  }
+  if (!protocol.model.head_order.empty()) refuse("model: \"head_rows\" are of image classifiers");
+  if (protocol.margin) refuse("\"margin\" is of heads with a margin, detectors have none");
+  if (!order.is_array()) {
+    refuse(
+        "tasks: \"order\" of data of the kind \"coco\" must list its classes; the paper's order of "
+        "COCO is another shuffle (numpy's, seed 123), which the runner does not have");
+  }
+}
+
 /// A list among a row's settings has one value a step.
 void check_lists(const Json& settings, const std::string& where, size_t steps) {
   for (const auto& [name, value] : settings.items()) {
@@ -230,6 +250,9 @@ Protocol parse_protocol(const Json& source, const fs::path& folder) {
   const int64_t missing = fields.has("missing") ? fields.integer("missing") : 0;
   read_tasks(fields.object("tasks"), missing, protocol);
   protocol.margin = fields.has("margin") && fields.flag("margin");
+  if (protocol.data.kind == "coco") {
+    check_detection(protocol, source.at("tasks").value("order", Json()));
+  }
   protocol.settings = Json::object();
   if (fields.has("few_shot")) protocol.settings["few_shot"] = fields.integer("few_shot");
   if (fields.has("data_ratio")) protocol.settings["data_ratio"] = fields.number("data_ratio");

@@ -14,10 +14,11 @@ namespace experiments {
 namespace fs = std::filesystem;
 
 struct DataPlan {
-  std::string kind;  ///< "idx", "image_folder"
+  std::string kind;  ///< "idx", "image_folder", "coco"
   fs::path root;
-  std::vector<std::string> train, test;  ///< below root: images and labels, or one folder
-  Json transform;                        ///< null: none
+  /// Below root: images and labels, one folder, or annotations and the folder of their images.
+  std::vector<std::string> train, test;
+  Json transform;  ///< null: none
   int64_t class_count;
   int64_t test_per_class;  ///< for trials: so many test images of each class; 0: all
   std::string prepare;     ///< the command that makes or fetches the data; "": nobody knows

@@ -18,7 +18,7 @@ bool is_further(const std::string& name) {
                             "zero_group_ratio", "over_forgetting"}) {
     if (name == known) return false;
   }
-  for (const char* family : {"acc_", "h_", "plain_", "groups_"}) {
+  for (const char* family : {"acc_", "ap_", "ap50_", "h_", "plain_", "groups_"}) {
     if (name.starts_with(family)) return false;
   }
   for (const char* detail : {"_before", "_start", "_advantage", "_tpr", "_members"}) {
@@ -35,11 +35,7 @@ std::optional<double> number_at(const Json& object, const std::string& name) {
   return found->get<double>();
 }
 
-/// One text when all agree.
 std::string joined(const std::vector<std::string>& texts) {
-  const bool alike = std::all_of(texts.begin(), texts.end(),
-                                 [&](const std::string& text) { return text == texts.front(); });
-  if (alike) return texts.front();
   std::string line;
   for (const std::string& text : texts) line += (line.empty() ? "" : " / ") + text;
   return line;
@@ -71,7 +67,8 @@ std::string shown(const std::optional<Figure>& figure, int decimals) {
   return figure->count == 1 ? mean : mean + " \u00b1 " + fixed(figure->deviation, decimals);
 }
 
-Tables::Tables(const Json& results) : results_(results) {
+Tables::Tables(const Json& results)
+    : results_(results), names_(cli::figures_in(results.at("base"))) {
   for (const Json& step : results.at("steps")) {
     steps_.push_back(step.at("name"));
     has_past_.push_back(!step.at("past").empty());
@@ -116,8 +113,8 @@ std::optional<double> Tables::base(size_t step, const std::string& metric) const
 }
 
 bool Tables::over_forgets(size_t row, size_t step) const {
-  const auto now = figure(row, step, "acc_r");
-  const auto before = base(step, "acc_r");
+  const auto now = figure(row, step, names_.key + "_r");
+  const auto before = base(step, names_.key + "_r");
   return now && before && *before - now->mean > kOverForgetting;
 }
 
@@ -157,19 +154,26 @@ std::vector<std::string> Tables::failures() const {
   return list;
 }
 
+std::vector<std::string> Tables::cell_parts(size_t step) const {
+  std::vector<std::string> parts = {"_r", "_f"};
+  if (has_past_[step]) parts.push_back("_o");
+  if (missing_) parts.push_back("_m");
+  return parts;
+}
+
 std::string Tables::cell_heading(size_t step) const {
-  std::string text = "H / Acc_r / Acc_f";
-  if (has_past_[step]) text += " / Acc_o";
-  return missing_ ? text + " / Acc_m" : text;
+  std::vector<std::string> texts = {"H"};
+  for (const std::string& part : cell_parts(step)) texts.push_back(names_.shown + part);
+  return joined(texts);
 }
 
 std::string Tables::cell(std::optional<size_t> row, size_t step) const {
-  const auto text = [&](const char* metric) {
+  const auto text = [&](const std::string& metric) {
     return row ? shown(figure(*row, step, metric), 2) : shown(base(step, metric), 2);
   };
-  std::string cell = text("h") + " / " + text("acc_r") + " / " + text("acc_f");
-  if (has_past_[step]) cell += " / " + text("acc_o");
-  return missing_ ? cell + " / " + text("acc_m") : cell;
+  std::vector<std::string> texts = {text("h")};
+  for (const std::string& part : cell_parts(step)) texts.push_back(text(names_.key + part));
+  return joined(texts);
 }
 
 std::string Tables::over_steps(size_t row, const std::string& metric, int decimals) const {
@@ -177,7 +181,9 @@ std::string Tables::over_steps(size_t row, const std::string& metric, int decima
   for (size_t i = 0; i < steps_.size(); ++i) {
     texts.push_back(plainly_shown(figure(row, i, metric), decimals));
   }
-  return joined(texts);
+  const bool alike = std::all_of(texts.begin(), texts.end(),
+                                 [&](const std::string& text) { return text == texts.front(); });
+  return alike ? texts.front() : joined(texts);
 }
 
 }  // namespace experiments

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../cli/figures.h"
 #include "fields.h"
 
 namespace experiments {
@@ -23,7 +24,7 @@ struct TableRow {
 /// Shown where there is no figure.
 inline constexpr const char* kNone = "\u2014";
 
-/// Acc_r this many points under the base's on the same classes is over-forgetting.
+/// Acc_r (AP_r) this many points under the base's on the same classes is over-forgetting.
 inline constexpr double kOverForgetting = 10;
 
 /// Reads a results document (results.h). It must outlive this.
@@ -35,14 +36,16 @@ class Tables {
   const std::vector<TableRow>& rows() const { return rows_; }
   size_t seed_count() const { return seeds_; }
   bool has_missing() const { return missing_; }
+  /// Accuracies or AP; "_f" and so on follow.
+  const cli::FigureNames& names() const { return names_; }
 
   /// `metric` of a row in a step; of "run" too. Nothing when no seed has it.
   std::optional<Figure> figure(size_t row, size_t step, const std::string& metric) const;
-  /// acc, acc_f, acc_r, acc_m of the base on the classes of a step.
+  /// acc_f, acc_r, acc_m (ap_f ...) of the base on the classes of a step.
   std::optional<double> base(size_t step, const std::string& metric) const;
   bool over_forgets(size_t row, size_t step) const;
-  /// Metrics beyond accuracies, counts and times that some row has: the main ones of audits. Name
-  /// order.
+  /// Metrics beyond accuracies, AP, counts and times that some row has: the main ones of audits.
+  /// Name order.
   std::vector<std::string> further_metrics() const;
   /// The groups of a row's first seed in a step: [{"name", "kept", "relative"}]; null: none.
   const Json& groups(size_t row, size_t step) const;
@@ -50,7 +53,8 @@ class Tables {
   std::vector<std::string> failures() const;
 
   /// "H / Acc_r / Acc_f / Acc_o / Acc_m" as the paper prints a cell of this step: Acc_o from the
-  /// second step on, Acc_m where classes are missing. `row` absent: the base's.
+  /// second step on, Acc_m where classes are missing; AP for Acc of a detector. `row` absent: the
+  /// base's.
   std::string cell(std::optional<size_t> row, size_t step) const;
   /// The same for the heading.
   std::string cell_heading(size_t step) const;
@@ -58,7 +62,10 @@ class Tables {
   std::string over_steps(size_t row, const std::string& metric, int decimals) const;
 
  private:
+  std::vector<std::string> cell_parts(size_t step) const;
+
   const Json& results_;
+  cli::FigureNames names_;
   std::vector<std::string> steps_;
   std::vector<bool> has_past_;
   std::vector<TableRow> rows_;

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "../cli/figures.h"
 #include "follow.h"
 #include "machine.h"
 #include "results.h"
@@ -37,15 +38,6 @@ lethe_forget_config make_config(const Protocol& protocol, const Row& row, size_t
   check(lethe_forget_config_from_json(settings.c_str(), &config));
   check(lethe_forget_config_validate(&config, nullptr));
   return config;
-}
-
-lethe_head head_of(const cli::Model& model) {
-  cli::Buffer json;
-  check(lethe_model_info_json(model.get(), out(json)));
-  const std::string head = cli::json_of(json).at("spec").at("head");
-  return head == "cosface"   ? LETHE_HEAD_COSFACE
-         : head == "arcface" ? LETHE_HEAD_ARCFACE
-                             : LETHE_HEAD_LINEAR;
 }
 
 bool has_ended(const lethe_job_status_info& info) {
@@ -109,7 +101,7 @@ Json with_margin(const Json& metrics) {
 }  // namespace
 
 void check_all_settings(const Protocol& protocol, const cli::Model& base) {
-  const lethe_head head = head_of(base);
+  const lethe_head head = cli::head_of(base.get());
   for (const Row& row : protocol.rows) {
     for (size_t i = 0; i < protocol.steps.size(); ++i) {
       try {
@@ -138,7 +130,7 @@ TaskRunner::TaskRunner(const Protocol& protocol, const Images& images, const cli
 cli::Job TaskRunner::enqueue(const TaskRequest& request, const std::string& id) {
   const Step& step = protocol_.steps[request.step];
   const lethe_forget_config config =
-      make_config(protocol_, request.row, request.step, request.seed, head_of(model_));
+      make_config(protocol_, request.row, request.step, request.seed, cli::head_of(model_.get()));
   const cli::Dataset forget = keep_classes(images_.train, step.forget);
   const cli::Dataset replay = keep_classes(images_.train, step.replay);
   cli::Job job;

@@ -51,11 +51,11 @@ static lethe_pretrain_config recipe(const options* opts) {
   return config;
 }
 
-static void train(lethe_engine* engine, const lethe_pretrain_config* config,
-                  const image_data* data, const char* name) {
+static void train(lethe_engine* engine, const lethe_pretrain_config* config, const image_data* data,
+                  const char* name) {
   lethe_job* job = NULL;
-  check(lethe_engine_enqueue_pretraining(engine, name, config, data->train, data->validation,
-                                         &job));
+  check(
+      lethe_engine_enqueue_pretraining(engine, name, config, data->train, data->validation, &job));
   lethe_job_status_info end = follow(engine, job, name, NULL);
   if (end.state != LETHE_JOB_SUCCEEDED)
     die(lethe_status_name(end.error), "%s", lethe_job_error(job));
@@ -104,14 +104,4 @@ lethe_model* base_load(lethe_runtime* runtime, const options* opts, const char* 
   lethe_model* model = create_model(runtime, opts);
   check(lethe_model_load_weights(model, weights, NULL));
   return model;
-}
-
-int64_t parameter_count(const lethe_model* model) {
-  int64_t total = 0;
-  for (int32_t i = 0; i < lethe_model_tensor_count(model); ++i) {
-    lethe_tensor_info info = {.struct_size = sizeof info};
-    check(lethe_model_tensor_info(model, i, &info));
-    total += info.count;
-  }
-  return total;
 }

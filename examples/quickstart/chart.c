@@ -1,22 +1,9 @@
 /* Line charts and bars as inline SVG. Colours come from the page's style, so both themes fit. */
 #include <math.h>
 
-#include "quickstart.h"
+#include "common.h"
 
 static const double width = 330, height = 196, left = 34, right = 88, top = 10, bottom = 24;
-
-void html_text(FILE* html, const char* text) {
-  for (; *text != '\0'; ++text) {
-    if (*text == '&')
-      fputs("&amp;", html);
-    else if (*text == '<')
-      fputs("&lt;", html);
-    else if (*text == '"')
-      fputs("&quot;", html);
-    else
-      fputc(*text, html);
-  }
-}
 
 /* The tick distance, 1, 2 or 5 times a power of ten, that divides 0..limit into at most 5 parts. */
 static double tick_step(double limit) {

@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "quickstart.h"
 #include "settings.h"
@@ -10,11 +9,6 @@
 static const char* const fashion_names[FASHION_CLASSES] = {
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
-
-static int is_folder(const char* path) {
-  struct stat info;
-  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
 
 /* The first file of `dir`, in name order, that begins with `prefix`. 0: there is none. */
 static int find_file(const char* dir, const char* prefix, char* path) {

@@ -8,22 +8,12 @@
 #include "quickstart.h"
 #include "settings.h"
 
-/* An adapter of an earlier run must not pass for one of this run. */
-static void remove_old_adapters(const options* opts) {
-  for (int i = 1; i <= MAX_TASKS; ++i) {
-    char name[32], path[PATH_SIZE];
-    snprintf(name, sizeof name, "task-%d.lethe", i);
-    path_in(path, opts->out, name);
-    remove(path);
-  }
-}
-
 /* Reads the images and the model and measures the model before anything is forgotten. */
 static lethe_model* begin(run* r, lethe_runtime* runtime) {
   make_folder(r->opts.out);
   status_line("  reading the images");
   images_open(runtime, &r->opts, &r->data);
-  task_config(&r->opts, &r->config);
+  forget_settings(&r->opts, LETHE_HEAD_LINEAR, TASK_SETTINGS, &r->config);
   base_prepare(runtime, &r->opts, &r->data, r->weights);
   lethe_model* model = base_load(runtime, &r->opts, r->weights);
   status_line("  measuring the model on the test images");
@@ -38,28 +28,26 @@ static lethe_model* begin(run* r, lethe_runtime* runtime) {
 
 /* Queues one request after another and waits for each. */
 static void forget_all(run* r, lethe_model* model) {
-  lethe_engine* engine = NULL;
-  lethe_engine_options setup;
-  check(lethe_engine_options_init(&setup, sizeof setup));
-  setup.threads = r->opts.threads;
-  check(lethe_engine_create(model, &setup, &engine));
+  lethe_engine* engine = engine_begin(model, &r->opts);
   printf("\nForgetting with %s, seed %lld (percent of the test images; before -> after)\n",
          method_title(r->opts.method), (long long)r->opts.seed);
-  remove_old_adapters(&r->opts);
   int is_terminal = isatty(STDOUT_FILENO);
   for (size_t i = 0; i < r->opts.task_count; ++i) {
     if (is_terminal && i == 0) print_table_head();
     task_run(r, model, engine, i);
     if (!is_terminal) print_table_head(); /* lines of progress lie between the rows */
-    print_task(&r->tasks[i], i + 1);
+    print_task(r, i);
   }
   lethe_engine_free(engine);
 }
 
 static void restart(run* r) {
   size_t adapters = 0;
-  for (size_t i = 0; i < r->task_count; ++i) adapters += r->tasks[i].state == LETHE_JOB_SUCCEEDED;
-  r->reload_max_abs_diff = reload_elsewhere(r);
+  for (size_t i = 0; i < r->request_count; ++i)
+    adapters += r->requests[i].state == LETHE_JOB_SUCCEEDED;
+  r->reload_max_abs_diff =
+      reload_elsewhere(&r->opts, r->weights, r->requests, r->request_count, "logits", r->probe_now,
+                       r->data.probe.count * (size_t)r->data.class_count);
   printf(
       "\nRestart    a second process loaded the base and %zu adapters and predicted %zu images; "
       "largest difference of a score: %g\n",
@@ -72,8 +60,8 @@ static void roll_back(run* r, lethe_model* model) {
     printf("Roll-back  nothing to take back: no task succeeded\n");
     return;
   }
-  const task* last = &r->tasks[r->last_success];
-  const char* target = r->previous_success < 0 ? NULL : r->tasks[r->previous_success].id;
+  const request* last = &r->requests[r->last_success];
+  const char* target = r->previous_success < 0 ? NULL : r->requests[r->previous_success].id;
   lethe_dataset* forgotten = NULL;
   char names[512];
   size_t size = 0;
@@ -90,7 +78,8 @@ static void roll_back(run* r, lethe_model* model) {
       "Roll-back  %s taken back: %s at %.2f %% again (%.2f %% while forgotten); scores as before "
       "the task%s\n",
       last->id, class_list(&r->data, &last->forget, names, sizeof names), r->rollback_acc_f,
-      last->acc_f, r->rollback_is_exact ? ", bit for bit" : ": NO, THEY DIFFER");
+      r->figures[r->last_success].acc_f,
+      r->rollback_is_exact ? ", bit for bit" : ": NO, THEY DIFFER");
 }
 
 static void finish(run* r, double start) {
@@ -104,8 +93,8 @@ static void finish(run* r, double start) {
 }
 
 static int all_is_well(const run* r) {
-  for (size_t i = 0; i < r->task_count; ++i)
-    if (r->tasks[i].state != LETHE_JOB_SUCCEEDED) return 0;
+  for (size_t i = 0; i < r->request_count; ++i)
+    if (r->requests[i].state != LETHE_JOB_SUCCEEDED) return 0;
   return r->rollback_is_exact && r->reload_max_abs_diff < 1e-4;
 }
 
@@ -123,7 +112,7 @@ static int quickstart(run* r) {
   print_json(stdout, r);
   if (fflush(stdout) != 0) die("IO", "cannot write the output: is the disk full?");
 
-  for (size_t i = 0; i < r->task_count; ++i) free(r->tasks[i].curve);
+  for (size_t i = 0; i < r->request_count; ++i) free(r->requests[i].course.points);
   free(r->probe_base);
   free(r->probe_previous);
   free(r->probe_now);
@@ -134,9 +123,9 @@ static int quickstart(run* r) {
 }
 
 int main(int argc, char** argv) {
-  static run r; /* large, and all zero at the start */
+  static run r;                     /* large, and all zero at the start */
   setvbuf(stdout, NULL, _IOLBF, 0); /* progress shows at once in a log, too */
-  options_parse(argc, argv, &r.opts);
+  command_parse(argc, argv, &r.opts);
   if (lethe_abi_version() >> 16 != LETHE_ABI_VERSION >> 16)
     die("VERSION", "the loaded Lethe library %s has another ABI than lethe.h",
         lethe_version_string());

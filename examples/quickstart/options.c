@@ -1,83 +1,12 @@
-/* The command line. */
+/* The command line, as both programs read it. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "quickstart.h"
-#include "settings.h"
+#include "common.h"
 
-#define TEXT_OF(x) #x
-#define TEXT(x) TEXT_OF(x)
-
-static void help(void) {
-  fputs(
-      "usage: quickstart [OPTION...]\n"
-      "\n"
-      "A pre-trained vision transformer forgets classes of real images, one request after\n"
-      "another, through Lethe's C interface alone. In order, it\n"
-      "  1. reads Fashion-MNIST and holds a tenth of the training images back as the gate,\n"
-      "  2. loads a small pre-trained transformer and measures it on the test images,\n"
-      "  3. works off one forget task after another and prints a row of figures for each,\n"
-      "  4. exports each task's adapter (OUT/task-N.lethe), then starts a second process that\n"
-      "     loads the base and the adapters from their files and predicts the same images,\n"
-      "  5. rolls the last task back and shows its classes return,\n"
-      "  6. writes OUT/report.html, and one line of JSON as the last line of its output.\n"
-      "\n"
-      "What it forgets and with what\n"
-      "  --forget SETS     tasks, separated by '/', of class numbers, separated by ','\n"
-      "                    (default " DEFAULT_FORGET ")\n"
-      "  --method NAME     gs-lora++ (default) or gs-lora\n"
-      "  --steps N         optimiser steps of each task\n"
-      "  --config JSON     settings by name, e.g. '{\"rank\":4,\"structure_weight\":0.004}';\n"
-      "                    lethe_forget_config in lethe.h lists them\n"
-      "  --seed N          of initialisation, sampling and order (default " TEXT(DEFAULT_SEED) ")\n"
-      "\n"
-      "On which images and model\n"
-      "  --data DIR        IDX files (train-images*, train-labels*, t10k-images*, t10k-labels*)\n"
-      "                    or an image folder: train/CLASS/*.png and test/CLASS/*.png, also .jpg and\n"
-      "                    .pgm, made grey and 28 x 28. Default " FASHION_FOLDER "\n"
-      "  --pretrain[=FILE] train the model anew instead of loading the committed one (other\n"
-      "                    images need it); the weights go to OUT/fashion_vit.safetensors and to FILE\n"
-      "\n"
-      "Where\n"
-      "  --out DIR         results (default ./out)\n"
-      "  --device NAME     cpu (default), cuda or cuda:N\n"
-      "  --threads N       compute threads (default: all processors)\n"
-      "\n",
-      stdout);
-  printf(
-      "Settings of a task beside Lethe's defaults for the method: %s\n"
-      "Recipe of --pretrain: %d epochs (%d of warm-up), batch %d, AdamW, learning rate %g with a\n"
-      "cosine, weight decay %g, label smoothing %g, mirroring %s, shift up to %d pixels, erasing "
-      "%g,\n"
-      "weight averaging %g; then a warm restart of %d epochs from %g.\n"
-      "\n",
-      TASK_SETTINGS, PRETRAIN_EPOCHS, PRETRAIN_WARMUP_EPOCHS, PRETRAIN_BATCH,
-      PRETRAIN_LEARNING_RATE, PRETRAIN_WEIGHT_DECAY, PRETRAIN_LABEL_SMOOTHING,
-      PRETRAIN_FLIP ? "on" : "off", PRETRAIN_SHIFT, PRETRAIN_ERASE, PRETRAIN_AVERAGE_DECAY,
-      PRETRAIN_RESTART_EPOCHS, PRETRAIN_RESTART_LEARNING_RATE);
-  fputs(
-      "The columns, in percent of the whole test split, each with the pre-trained model's before\n"
-      "  Acc_f   on the classes that this task forgets: the lower the better\n"
-      "  Acc_r   on the classes that no task so far has named: to be kept\n"
-      "  Acc_o   on the classes of earlier tasks: must stay down\n"
-      "  H       harmonic mean of Acc_r and the drop of Acc_f\n"
-      "  groups  transformer blocks that the adapter changes, of all\n"
-      "\n"
-      "Exit codes: 0 done; 1 an error, on stderr; 2 called wrongly; 3 a task was rejected or "
-      "failed,\n"
-      "or a check did not hold (the run goes on and the figures say which).\n"
-      "\n"
-      "Examples\n"
-      "  quickstart --forget 0/9 --seed 2\n"
-      "  quickstart --data photos --pretrain --forget 0,3\n",
-      stdout);
-}
-
-static void usage_error(const char* format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void usage_error(const char* format, ...) {
+void usage_error(const char* format, ...) {
   va_list arguments;
   fputs("quickstart: INVALID_ARGUMENT: ", stderr);
   va_start(arguments, format);
@@ -97,34 +26,6 @@ static int64_t parse_integer(const char* name, const char* text, int64_t low, in
   return value;
 }
 
-/* "1,2/5,7" as sets. A class may be named once over all of them. */
-static void parse_forget(const char* text, options* out) {
-  unsigned char seen[MAX_CLASSES] = {0};
-  const char* cursor = text;
-  out->task_count = 0;
-  memset(out->forget, 0, sizeof out->forget);
-  for (;;) {
-    if (*cursor < '0' || *cursor > '9')
-      usage_error("--forget is \"%s\", must be class numbers like " DEFAULT_FORGET, text);
-    char* end = NULL;
-    errno = 0;
-    long long id = strtoll(cursor, &end, 10);
-    if (errno != 0 || id >= MAX_CLASSES)
-      usage_error("--forget names class %.*s, must be below %d", (int)(end - cursor), cursor,
-                  MAX_CLASSES);
-    if (seen[id]) usage_error("--forget names class %lld twice", id);
-    seen[id] = 1;
-    class_set* set = &out->forget[out->task_count];
-    set->ids[set->count++] = id;
-    if (*end == '/' || *end == '\0') ++out->task_count;
-    if (*end == '\0') return;
-    if (*end != '/' && *end != ',')
-      usage_error("--forget is \"%s\", must be class numbers like " DEFAULT_FORGET, text);
-    if (out->task_count == MAX_TASKS) usage_error("--forget holds more than %d tasks", MAX_TASKS);
-    cursor = end + 1;
-  }
-}
-
 static lethe_method parse_method(const char* text) {
   if (strcmp(text, "gs-lora") == 0) return LETHE_GS_LORA;
   if (strcmp(text, "gs-lora++") == 0) return LETHE_GS_LORA_PP;
@@ -138,6 +39,8 @@ const char* method_title(lethe_method method) {
 static void set_option(const char* name, const char* value, options* out) {
   if (strcmp(name, "--data") == 0)
     out->data = value;
+  else if (strcmp(name, "--model") == 0)
+    out->model = value;
   else if (strcmp(name, "--out") == 0)
     out->out = value;
   else if (strcmp(name, "--device") == 0)
@@ -153,10 +56,11 @@ static void set_option(const char* name, const char* value, options* out) {
   else if (strcmp(name, "--threads") == 0)
     out->threads = (int32_t)parse_integer(name, value, 1, 1024);
   else
-    parse_forget(value, out);
+    out->forget_text = value;
 }
 
-static int takes_value(const char* name) {
+static int takes_value(const char* name, const command* command) {
+  if (strcmp(name, "--model") == 0) return command->model != NULL;
   static const char* const names[] = {"--data", "--out",   "--device",  "--config", "--method",
                                       "--seed", "--steps", "--threads", "--forget"};
   for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
@@ -164,15 +68,16 @@ static int takes_value(const char* name) {
   return 0;
 }
 
-void options_parse(int argc, char** argv, options* out) {
+void options_parse(const command* command, int argc, char** argv, options* out) {
   memset(out, 0, sizeof *out);
   out->program = argv[0];
-  out->data = FASHION_FOLDER;
+  out->data = command->data;
+  out->model = command->model;
   out->out = "out";
   out->device = "cpu";
   out->method = LETHE_GS_LORA_PP;
-  out->seed = DEFAULT_SEED;
-  parse_forget(DEFAULT_FORGET, out);
+  out->seed = command->seed;
+  out->forget_text = command->forget;
 
   for (int i = 1; i < argc; ++i) {
     char name[32];
@@ -182,17 +87,17 @@ void options_parse(int argc, char** argv, options* out) {
     snprintf(name, sizeof name, "%.*s", length < sizeof name ? (int)length : 0, argv[i]);
 
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-      help();
+      command->help();
       exit(0);
-    } else if (strcmp(name, "--pretrain") == 0) {
+    } else if (command->can_pretrain && strcmp(name, "--pretrain") == 0) {
       out->pretrain = 1;
       out->pretrain_path = value;
-    } else if (strcmp(argv[i], "--reload") == 0) { /* started by reload_elsewhere() */
+    } else if (strcmp(argv[i], "--reload") == 0) { /* see reload_elsewhere() */
       out->reload = 1;
       out->reload_files = argv + i + 1;
       out->reload_file_count = argc - i - 1;
       break;
-    } else if (takes_value(name)) {
+    } else if (takes_value(name, command)) {
       if (value == NULL && i + 1 < argc) value = argv[++i];
       if (value == NULL || *value == '\0') usage_error("%s needs a value", name);
       set_option(name, value, out);
@@ -200,6 +105,7 @@ void options_parse(int argc, char** argv, options* out) {
       usage_error("unknown option %s", argv[i]);
     }
   }
+  command->read_forget(out);
   if (out->pretrain && out->pretrain_path != NULL && *out->pretrain_path == '\0')
     usage_error("--pretrain= needs a file name");
   if (out->reload && out->reload_file_count == 0) usage_error("--reload needs the base weights");

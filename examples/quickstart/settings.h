@@ -22,13 +22,13 @@
 #define DEFAULT_SEED 1337
 #define TASK_SETTINGS \
   "{\"max_steps\":400,\"data_ratio\":0.2,\"sparsity\":\"proximal\",\"proximal_weight\":13}"
-#define CURVE_POINTS 100 /* progress events of a task, about */
 
 /* Test images of each class whose scores are kept for the restart and the roll-back. */
 #define PROBES_PER_CLASS 50
 
-/* The recipe of fashion_vit.safetensors; `--pretrain` follows it: one cosine run, then a warm restart
- * at a lower rate, whose seed is the next one. 90.66 % of the test images come out right. */
+/* The recipe of fashion_vit.safetensors; `--pretrain` follows it: one cosine run, then a warm
+ * restart at a lower rate, whose seed is the next one. 90.66 % of the test images come out right.
+ */
 #define PRETRAIN_EPOCHS 14
 #define PRETRAIN_RESTART_EPOCHS 6
 #define PRETRAIN_RESTART_LEARNING_RATE 8e-4

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "quickstart.h"
+#include "common.h"
 
 void die(const char* name, const char* format, ...) {
   va_list arguments;
@@ -48,6 +48,11 @@ void path_in(char* path, const char* dir, const char* name) {
   int length = snprintf(path, PATH_SIZE, "%s/%s", dir, name);
   if (length < 0 || length >= PATH_SIZE)
     die("INVALID_ARGUMENT", "a path of more than %d bytes: choose a shorter folder", PATH_SIZE - 1);
+}
+
+int is_folder(const char* path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 void make_folder(const char* path) {

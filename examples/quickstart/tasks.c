@@ -1,26 +1,9 @@
-/* One forget task from request to figures: the heart of the program. */
+/* The model on the test images, before and after each task. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "quickstart.h"
-#include "settings.h"
-
-void task_config(const options* opts, lethe_forget_config* config) {
-  check(lethe_forget_config_init(config, sizeof *config, opts->method, LETHE_HEAD_LINEAR));
-  check(lethe_forget_config_from_json(TASK_SETTINGS, config));
-  config->seed = opts->seed;
-  if (opts->config != NULL) check(lethe_forget_config_from_json(opts->config, config));
-  if (opts->steps > 0) config->max_steps = opts->steps;
-  if (config->max_steps > 0)
-    config->progress_interval = (int32_t)((config->max_steps + CURVE_POINTS - 1) / CURVE_POINTS);
-}
-
-static double metric(const lethe_report* report, const char* name) {
-  double value = NAN;
-  return lethe_report_metric(report, name, &value) == LETHE_OK ? value : NAN;
-}
 
 scores measure(const lethe_model* model, const lethe_dataset* set, const run* r) {
   scores result = {{0}};
@@ -55,22 +38,8 @@ class_set all_classes(const image_data* data) {
   return set;
 }
 
-/* The classes that the tasks before `end` name. */
-static class_set named_classes(const run* r, size_t end) {
-  class_set set = {{0}, 0};
-  for (size_t t = 0; t < end; ++t)
-    for (size_t i = 0; i < r->opts.forget[t].count; ++i)
-      set.ids[set.count++] = r->opts.forget[t].ids[i];
-  return set;
-}
-
 class_set kept_classes(const run* r, int last) {
-  class_set named = named_classes(r, (size_t)(last + 1)), kept = {{0}, 0};
-  unsigned char gone[MAX_CLASSES] = {0};
-  for (size_t i = 0; i < named.count; ++i) gone[named.ids[i]] = 1;
-  for (int64_t c = 0; c < r->data.class_count; ++c)
-    if (!gone[c]) kept.ids[kept.count++] = c;
-  return kept;
+  return not_named_before(&r->opts, (size_t)(last + 1), r->data.class_count);
 }
 
 float* probe_scores(const lethe_model* model, const probe_set* probe, int32_t threads,
@@ -86,40 +55,18 @@ float* probe_scores(const lethe_model* model, const probe_set* probe, int32_t th
 }
 
 /* Acc_f, Acc_r, Acc_o and H of the model as it is now, beside the pre-trained model's. */
-static void score_task(run* r, size_t index, const scores* now) {
-  task* t = &r->tasks[index];
-  class_set kept = kept_classes(r, (int)index), earlier = named_classes(r, index);
-  t->acc_f_before = percent(&r->base, &r->data, &t->forget);
-  t->acc_r_before = percent(&r->base, &r->data, &kept);
-  t->acc_f = percent(now, &r->data, &t->forget);
-  t->acc_r = percent(now, &r->data, &kept);
-  t->acc_o = percent(now, &r->data, &earlier);
-  double drop = t->acc_f_before - t->acc_f;
-  t->h = drop > 0 ? 2 * t->acc_r * drop / (t->acc_r + drop) : 0;
-}
-
-static void export_adapter(run* r, task* t, const lethe_adapter* adapter) {
-  char name[64];
-  struct stat info;
-  snprintf(name, sizeof name, "%s.lethe", t->id);
-  path_in(t->adapter, r->opts.out, name);
-  check(lethe_adapter_export(adapter, t->adapter, NULL));
-  if (stat(t->adapter, &info) == 0) t->adapter_bytes = (double)info.st_size;
-}
-
-/* What the ended job left, into `t`. */
-static void collect(run* r, task* t, const lethe_job* job) {
-  lethe_adapter* adapter = NULL;
-  lethe_report* report = NULL;
-  snprintf(t->reason, sizeof t->reason, "%s", lethe_job_error(job));
-  if (t->state == LETHE_JOB_SUCCEEDED || t->state == LETHE_JOB_REJECTED) {
-    check(lethe_job_result(job, &adapter, &report));
-    t->groups_kept = metric(report, "groups_kept");
-    t->groups_total = metric(report, "groups_total");
-  }
-  if (adapter != NULL) export_adapter(r, t, adapter);
-  lethe_adapter_free(adapter);
-  lethe_report_free(report);
+static figures figures_of(const run* r, size_t index, const scores* now) {
+  const class_set* forget = &r->opts.forget[index];
+  class_set kept = kept_classes(r, (int)index), earlier = named_before(&r->opts, index);
+  figures f;
+  f.acc_f_before = percent(&r->base, &r->data, forget);
+  f.acc_r_before = percent(&r->base, &r->data, &kept);
+  f.acc_f = percent(now, &r->data, forget);
+  f.acc_r = percent(now, &r->data, &kept);
+  f.acc_o = percent(now, &r->data, &earlier);
+  double drop = f.acc_f_before - f.acc_f;
+  f.h = drop > 0 ? 2 * f.acc_r * drop / (f.acc_r + drop) : 0;
+  return f;
 }
 
 static void remember_success(run* r, const lethe_model* model, size_t index) {
@@ -131,28 +78,12 @@ static void remember_success(run* r, const lethe_model* model, size_t index) {
 }
 
 void task_run(run* r, lethe_model* model, lethe_engine* engine, size_t index) {
-  task* t = &r->tasks[index];
-  lethe_job* job = NULL;
-  char title[64];
-  snprintf(t->id, sizeof t->id, "task-%zu", index + 1);
-  t->forget = r->opts.forget[index];
-  t->groups_kept = t->groups_total = t->adapter_bytes = NAN;
-
-  double start = clock_seconds();
-  check(lethe_engine_enqueue(engine, t->id, t->forget.ids, t->forget.count, &r->config,
-                             r->data.train, NULL, r->data.validation, &job));
-  snprintf(title, sizeof title, "task %zu/%zu", index + 1, r->opts.task_count);
-  lethe_job_status_info end = follow(engine, job, title, t);
-  t->seconds = clock_seconds() - start;
-  t->state = end.state;
-  t->steps = end.progress.step;
-  r->task_count = index + 1;
-
-  collect(r, t, job);
-  lethe_job_free(job);
+  request_run(&r->requests[index], engine, &r->opts, index, &r->config, r->data.train,
+              r->data.validation);
+  r->request_count = index + 1;
   status_line("  measuring on the test images");
   r->final = measure(model, r->data.test, r);
-  score_task(r, index, &r->final);
-  if (t->state == LETHE_JOB_SUCCEEDED) remember_success(r, model, index);
+  r->figures[index] = figures_of(r, index, &r->final);
+  if (r->requests[index].state == LETHE_JOB_SUCCEEDED) remember_success(r, model, index);
   status_line("");
 }

@@ -18,7 +18,8 @@ Json as_ranges(const std::vector<int64_t>& numbers) {
   Json ranges = Json::array();
   for (size_t i = 0; i < numbers.size();) {
     size_t count = 1;
-    while (i + count < numbers.size() && numbers[i + count] == numbers[i] + static_cast<int64_t>(count)) {
+    while (i + count < numbers.size() &&
+           numbers[i + count] == numbers[i] + static_cast<int64_t>(count)) {
       ++count;
     }
     ranges.push_back(Json::array({numbers[i], numbers[i] + static_cast<int64_t>(count)}));
@@ -112,8 +113,8 @@ DetectionDataset detection_dataset_from(const SafetensorsFile& file, const std::
   const auto* row = objects.const_data_ptr<double>();
   for (int64_t k = 0; k < objects.size(0); ++k, row += kObjectNumbers) {
     images.at(static_cast<size_t>(row[0]))
-        .objects.push_back({static_cast<int64_t>(row[1]), {row[2], row[3], row[4], row[5]}, row[6],
-                            row[7] != 0});
+        .objects.push_back(
+            {static_cast<int64_t>(row[1]), {row[2], row[3], row[4], row[5]}, row[6], row[7] != 0});
   }
   return DetectionDataset(std::move(categories), std::move(images), facts.value("left_out", 0));
 }
@@ -132,10 +133,10 @@ AnyDataset open_reference(const Json& reference) {
   JsonFields fields(reference, "a data reference");
   const std::string digest = fields.text("digest", "");
   AnyDataset dataset = read_origin(fields.value("origin"));
-  std::visit(
-      [&](auto& set) { set = set.take(from_ranges(fields.value("selection"), set.size())); },
-      dataset);
-  if (auto* detection = std::get_if<DetectionDataset>(&dataset); detection && reference.contains("objects")) {
+  std::visit([&](auto& set) { set = set.take(from_ranges(fields.value("selection"), set.size())); },
+             dataset);
+  if (auto* detection = std::get_if<DetectionDataset>(&dataset);
+      detection && reference.contains("objects")) {
     *detection = detection->with_objects(
         from_ranges(fields.value("objects"), detection->source_object_count()));
   }

@@ -144,8 +144,9 @@ AnyDataset Archive::open(const Json& reference) {
   }
   if (reference.contains("origin")) return open_reference(reference);
   AnyDataset dataset = read_dataset(path(kData, digest));
-  require(content_digest_of(dataset) == digest, Code::kCorrupt, "the folder's copy of the data set ",
-          digest.substr(0, 12), " is damaged; bind the data again");
+  require(content_digest_of(dataset) == digest, Code::kCorrupt,
+          "the folder's copy of the data set ", digest.substr(0, 12),
+          " is damaged; bind the data again");
   return dataset;
 }
 

@@ -80,7 +80,8 @@ at::Tensor reference_scores(const Audited& a, const Attacked& attacked,
                             const std::shared_ptr<const BaseModel>& shared, int64_t number) {
   const BaseModel& base = *shared;
   const ForgetConfig& asked = a.request.config;
-  ForgetConfig config = ForgetConfig::defaults_for(MethodKind::kRetrain, base.classifier().spec().head);
+  ForgetConfig config =
+      ForgetConfig::defaults_for(MethodKind::kRetrain, base.classifier().spec().head);
   config.data_ratio = asked.data_ratio;
   config.few_shot = asked.few_shot;
   config.max_steps = asked.max_steps;

@@ -38,7 +38,8 @@ constexpr const char* kFigure<DetectionDataset> = "ap";
 template <typename Data, typename Scores, typename Figure>
 void add_figures(Metrics& metrics, const ForgetPlanOn<Data>& plan, const Measured<Scores>& m,
                  const Figure& of, const std::string& name, const std::string& suffix) {
-  const auto add = [&](const char* what, const Scores& scores, const std::vector<int64_t>& classes) {
+  const auto add = [&](const char* what, const Scores& scores,
+                       const std::vector<int64_t>& classes) {
     put(metrics, name + what + suffix, of(scores, classes));
   };
   add("_f", m.after, plan.classes);
@@ -262,8 +263,8 @@ void add_particulars(Metrics& metrics, const ForgetRequest& request, const Forge
     const auto measure = [&](const Snapshot& state) {
       return context.scores.get(state, plan.measured, context.cancelled, /*margin=*/true);
     };
-    add_scores(metrics, plan, Measured<ClassAccuracy>{measure(base), measure(start), measure(after)},
-               "_margin");
+    add_scores(metrics, plan,
+               Measured<ClassAccuracy>{measure(base), measure(start), measure(after)}, "_margin");
   }
   metrics.merge(audit(request, plan, base, after, context.cancelled));
 }

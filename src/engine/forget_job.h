@@ -1,9 +1,9 @@
 // How one forget task runs from data to adapter: train, drop zero groups, measure, gate, build.
 #pragma once
 
-#include "engine/score_cache.h"
 #include "engine/report.h"
 #include "engine/request.h"
+#include "engine/score_cache.h"
 #include "forgetting/method.h"
 
 namespace lethe {
@@ -41,8 +41,8 @@ struct ForgetOutcome {
 ///   peak_memory_mib        the most that the process has had in memory so far
 ///   steps, seconds, forget_samples, retain_samples
 ///   and what audit.h names
-/// Of detectors "ap" stands for "acc" in every name, the COCO AP in percent, and "ap50" for the AP at
-/// the IoU 0.50; there are no margins and no audits.
+/// Of detectors "ap" stands for "acc" in every name, the COCO AP in percent, and "ap50" for the AP
+/// at the IoU 0.50; there are no margins and no audits.
 ///
 /// For both kinds of data (in forget_job.cpp).
 template <typename Data>

@@ -28,9 +28,9 @@ std::string nothing_kept(const GateFigures& f, const ForgetConfig& c) {
                "), so nothing is forgotten (", f.name, "_f ", percent(f.acc_f),
                "): give more steps, raise learning_rate or lower ", sparsity_setting(c));
   }
-  return str("every group of ", f.groups_total,
-             " collapsed to zero, so nothing is forgotten (", f.name, "_f ", percent(f.acc_f), "): lower ",
-             sparsity_setting(c), " or raise forget_weight (", c.forget_weight, ")");
+  return str("every group of ", f.groups_total, " collapsed to zero, so nothing is forgotten (",
+             f.name, "_f ", percent(f.acc_f), "): lower ", sparsity_setting(c),
+             " or raise forget_weight (", c.forget_weight, ")");
 }
 
 std::string why_not_forgotten(const GateFigures& f, const ForgetConfig& c) {
@@ -74,8 +74,8 @@ std::string judge(const GateFigures& f, const ForgetConfig& c) {
   if (f.groups_total > 0 && f.groups_kept == 0) return nothing_kept(f, c);
   std::string text;
   if (c.gate_max_acc_f >= 0 && !(f.acc_f <= c.gate_max_acc_f)) {
-    text = str(f.name, "_f is ", percent(f.acc_f), ", the gate allows ", percent(c.gate_max_acc_f), ": ",
-               why_not_forgotten(f, c));
+    text = str(f.name, "_f is ", percent(f.acc_f), ", the gate allows ", percent(c.gate_max_acc_f),
+               ": ", why_not_forgotten(f, c));
   }
   if (c.gate_max_acc_r_drop >= 0 && !(f.acc_r >= f.acc_r_base - c.gate_max_acc_r_drop)) {
     text += str(text.empty() ? "" : "; ", f.name, "_r fell from the base's ", percent(f.acc_r_base),

@@ -25,7 +25,8 @@ std::optional<Data> open_optional(const Json& request, const char* name, Archive
   if (reference.is_null()) return std::nullopt;
   AnyDataset dataset = open(reference, name, archive);
   auto* set = std::get_if<Data>(&dataset);
-  require(set, Code::kCorrupt, "the journal names a ", name, " set of another kind than the others");
+  require(set, Code::kCorrupt, "the journal names a ", name,
+          " set of another kind than the others");
   return std::move(*set);
 }
 

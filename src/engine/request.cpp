@@ -56,9 +56,13 @@ void check_images(const DetectionDataset& dataset, const BaseModel& base, const 
   }
 }
 
+void check_kind(const Dataset&, const BaseModel& base) { base.classifier(); }
+void check_kind(const DetectionDataset&, const BaseModel& base) { base.detector(); }
+
 template <typename Data>
 void check_fits_model(const Data& dataset, const BaseModel& base, const char* name) {
   require(dataset.size() > 0, Code::kInvalidArgument, "the ", name, " set is empty");
+  check_kind(dataset, base);
   const int64_t classes = base.model().classes();
   require(dataset.class_count() <= classes, Code::kInvalidArgument, "the ", name, " set has ",
           dataset.class_count(), " classes, the model knows ", classes,
@@ -145,8 +149,7 @@ std::string request_digest(const PretrainRequestOn<Data>& request) {
 }
 
 template <typename Data>
-ForgetPlanOn<Data> plan_forgetting(const ForgetRequestOn<Data>& request,
-                                   const Snapshot& snapshot) {
+ForgetPlanOn<Data> plan_forgetting(const ForgetRequestOn<Data>& request, const Snapshot& snapshot) {
   const BaseModel& base = *snapshot.base;
   const int64_t class_count = base.model().classes();
   request.config.validate();

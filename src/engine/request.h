@@ -39,8 +39,8 @@ struct PretrainRequestOn {
 using PretrainRequest = PretrainRequestOn<Dataset>;
 using DetectorPretrainRequest = PretrainRequestOn<DetectionDataset>;
 
-using Request = std::variant<ForgetRequest, PretrainRequest, DetectorForgetRequest,
-                             DetectorPretrainRequest>;
+using Request =
+    std::variant<ForgetRequest, PretrainRequest, DetectorForgetRequest, DetectorPretrainRequest>;
 
 // The templates below are compiled for both kinds of data in request.cpp.
 
@@ -58,8 +58,8 @@ struct ForgetPlanOn {
   std::vector<int64_t> past;      ///< forgotten in the base or by the enabled adapters, ascending
   std::vector<int64_t> retained;  ///< all others
   std::vector<int64_t> missing;   ///< retained ones without training samples
-  Data forget, retain;         ///< training samples of `classes` and of `retained` only
-  std::vector<Data> measured;  ///< what gate and report look at
+  Data forget, retain;            ///< training samples of `classes` and of `retained` only
+  std::vector<Data> measured;     ///< what gate and report look at
   bool held_out;                  ///< `measured` is the validation set, not the training sets
 };
 using ForgetPlan = ForgetPlanOn<Dataset>;

@@ -12,9 +12,9 @@
 
 namespace lethe {
 
-/// Accuracies and precisions already measured for (state, data set), so that the "after" of one task
-/// serves as the "before" of the next and the base is measured once, for all engines on it. Used by
-/// one thread.
+/// Accuracies and precisions already measured for (state, data set), so that the "after" of one
+/// task serves as the "before" of the next and the base is measured once, for all engines on it.
+/// Used by one thread.
 class ScoreCache {
  public:
   /// Over all samples of the sets together; `margin` as EvaluationOptions has it. `cancelled` is

@@ -64,8 +64,8 @@ std::optional<double> ClassAccuracy::percent() const {
   return percent(all);
 }
 
-ClassAccuracy class_accuracy(const Classifier& model, const Weights& weights, const Dataset& dataset,
-                             const EvaluationOptions& options) {
+ClassAccuracy class_accuracy(const Classifier& model, const Weights& weights,
+                             const Dataset& dataset, const EvaluationOptions& options) {
   const int64_t classes = model.spec().classes;
   at::Tensor correct = at::zeros({classes}, at::kLong), total = at::zeros({classes}, at::kLong);
   for_each_batch(model, weights, dataset, options,
@@ -87,8 +87,8 @@ at::Tensor dataset_scores(const Classifier& model, const Weights& weights, const
   return all.rows;
 }
 
-at::Tensor dataset_embeddings(const Classifier& model, const Weights& weights, const Dataset& dataset,
-                              const EvaluationOptions& options) {
+at::Tensor dataset_embeddings(const Classifier& model, const Weights& weights,
+                              const Dataset& dataset, const EvaluationOptions& options) {
   Rows all(dataset.size(), model.spec().dim);
   for_each_embedded(model, weights, dataset, options, all);
   return all.rows;

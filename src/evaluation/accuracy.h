@@ -27,16 +27,16 @@ struct EvaluationOptions {
   std::function<bool()> cancelled;  ///< asked between batches; true throws kCancelled
 };
 
-ClassAccuracy class_accuracy(const Classifier& model, const Weights& weights, const Dataset& dataset,
-                             const EvaluationOptions& options = {});
+ClassAccuracy class_accuracy(const Classifier& model, const Weights& weights,
+                             const Dataset& dataset, const EvaluationOptions& options = {});
 
 /// Scores of every sample, float32 [size, classes] on the CPU.
 at::Tensor dataset_scores(const Classifier& model, const Weights& weights, const Dataset& dataset,
                           const EvaluationOptions& options = {});
 
 /// Embeddings of every sample, float32 [size, dim] on the CPU.
-at::Tensor dataset_embeddings(const Classifier& model, const Weights& weights, const Dataset& dataset,
-                              const EvaluationOptions& options = {});
+at::Tensor dataset_embeddings(const Classifier& model, const Weights& weights,
+                              const Dataset& dataset, const EvaluationOptions& options = {});
 
 /// H = 2 Acc_r Drop / (Acc_r + Drop), Drop = Acc_f(before) - Acc_f(after); 0 when Drop <= 0.
 double h_mean(double acc_r, double acc_f_before, double acc_f);

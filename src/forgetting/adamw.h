@@ -12,8 +12,9 @@ namespace lethe {
 /// dimensions only (section 5.1).
 class AdamW {
  public:
-  /// `parameters` are leaves that require gradients; they are updated in place.
-  explicit AdamW(std::vector<at::Tensor> parameters);
+  /// `parameters` are leaves that require gradients; they are updated in place. `rates`: what the
+  /// learning rate of each is multiplied by; none: 1.
+  explicit AdamW(std::vector<at::Tensor> parameters, std::vector<double> rates = {});
 
   /// One update from the parameters' gradients, which are then reset. `coupled`: Adam's weight
   /// decay instead, added to the gradient of every parameter.
@@ -27,7 +28,11 @@ class AdamW {
 
  private:
   std::vector<at::Tensor> parameters_, first_moment_, second_moment_;
+  std::vector<double> rates_;
   int64_t steps_ = 0;
 };
+
+/// Scales the gradients of `parameters` so that their norm, of all together, is at most `limit`.
+void clip_gradients(const std::vector<at::Tensor>& parameters, double limit);
 
 }  // namespace lethe

@@ -246,7 +246,7 @@ const std::vector<Field<ForgetConfig>>& forget_fields() {
       since(2, number("smoothing", &C::smoothing, between(0, 1e6),
                    "of scrub-s: weight of the distance from the averaged weights")),
       since(3, number("gradient_clip", &C::gradient_clip, between(0, 1e9),
-                      "gs-lora, gs-lora++: largest norm of a step's gradient; 0: any")),
+                      "largest norm of a step's gradient; 0: any")),
   };
   return fields;
 }
@@ -400,7 +400,8 @@ Json method_info() {
   for (const MethodEntry& entry : methods()) {
     list.push_back({{"name", entry.name},
                     {"number", static_cast<int32_t>(entry.kind)},
-                    {"meaning", entry.meaning}});
+                    {"meaning", entry.meaning},
+                    {"detectors", entry.detector != nullptr}});
     for (const auto& [head_text, head] : kHeads) {
       defaults[entry.name][head_text] =
           all_values(forget_fields(), ForgetConfig::defaults_for(entry.kind, head));

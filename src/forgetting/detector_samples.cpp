@@ -8,15 +8,6 @@
 namespace lethe {
 namespace {
 
-bool one_size(const DetectionDataset& dataset) {
-  const ImageSize first = dataset.image_size(0);
-  for (int64_t i = 1; i < dataset.size(); ++i) {
-    const ImageSize size = dataset.image_size(i);
-    if (size.height != first.height || size.width != first.width) return false;
-  }
-  return true;
-}
-
 int64_t bytes_of(const DetectorInput& input) {
   auto bytes = static_cast<int64_t>(input.padding.nbytes());
   for (const at::Tensor& map : input.features) bytes += static_cast<int64_t>(map.nbytes());
@@ -25,16 +16,26 @@ int64_t bytes_of(const DetectorInput& input) {
 
 }  // namespace
 
+bool one_image_size(const DetectionDataset& dataset) {
+  const ImageSize first = dataset.image_size(0);
+  for (int64_t i = 1; i < dataset.size(); ++i) {
+    const ImageSize size = dataset.image_size(i);
+    if (size.height != first.height || size.width != first.width) return false;
+  }
+  return true;
+}
+
 DetectorSamples::DetectorSamples(const DetectionDataset& dataset, const DeformableDetr& model,
                                  const ResNet& backbone, c10::Device device, int64_t budget)
     : dataset_(dataset), model_(model), backbone_(backbone), device_(device), budget_(budget) {
-  if (budget > 0 && one_size(dataset)) kept_.resize(static_cast<size_t>(dataset.size()));
+  if (budget > 0 && one_image_size(dataset)) kept_.resize(static_cast<size_t>(dataset.size()));
 }
 
 DetectorInput DetectorSamples::compute(const std::vector<int64_t>& positions) const {
   const at::NoGradGuard no_grad;
   std::vector<DetectionSample> samples;
-  for (const int64_t i : positions) samples.push_back(resized_for(model_.spec(), dataset_.sample(i)));
+  for (const int64_t i : positions)
+    samples.push_back(resized_for(model_.spec(), dataset_.sample(i)));
   DetectionBatch batch = batch_of(samples);
   for (DetectionTargets& targets : batch.targets) {
     targets = {targets.labels.to(device_), targets.boxes.to(device_)};

@@ -8,8 +8,12 @@
 
 namespace lethe {
 
+/// Whether all images have one size, so that a batch adds no padding to them.
+bool one_image_size(const DetectionDataset& dataset);
+
 /// Backbone maps depend on no LoRA value: where all images have one size, so that a batch adds no
-/// padding to them, they are computed once and kept, as many as fit `budget` bytes. Not thread-safe.
+/// padding to them, they are computed once and kept, as many as fit `budget` bytes. Not
+/// thread-safe.
 class DetectorSamples {
  public:
   /// References outlive the object. `budget` 0: nothing is kept.

@@ -19,4 +19,12 @@ at::Tensor distillation_cross_entropy(const at::Tensor& student, const at::Tenso
               .mean();
 }
 
+at::Tensor distillation_sigmoid_kl(const at::Tensor& student, const at::Tensor& teacher,
+                                   double temperature) {
+  const at::Tensor s = student / temperature, t = teacher / temperature;
+  const at::Tensor yes = at::sigmoid(t) * (at::log_sigmoid(t) - at::log_sigmoid(s));
+  const at::Tensor no = at::sigmoid(-t) * (at::log_sigmoid(-t) - at::log_sigmoid(-s));
+  return temperature * temperature * (yes + no).sum() / student.size(0);
+}
+
 }  // namespace lethe

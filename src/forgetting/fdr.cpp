@@ -2,6 +2,10 @@
 // the scores of retain samples held to the base's.
 //
 //   L = CE(x_f, y~) + lambda mean_i |z_s(x_r,i) - z_t(x_r,i)|_2
+//
+// On a detector CE is its target loss (detector_weights.h), and i runs over the queries of all
+// images, whose logits are compared class by class. Form::kReference: i runs over the classes of
+// all images, as the paper's code takes the norm along the queries.
 #include <ATen/ATen.h>
 
 #include "forgetting/teacher.h"
@@ -10,33 +14,47 @@
 namespace lethe {
 namespace {
 
-class Fdr final : public Objective {
- public:
-  explicit Fdr(const Preparation& p) : config_(p.task.config), teacher_(p.task, p.samples.retain) {}
+at::Tensor distance(const Part& r, const Teacher& teacher, Form) {
+  return (r.scores - teacher.scores(r.positions, r.targets)).norm(2, {1}).mean();
+}
 
-  at::Tensor loss(const TrainingStep& step) override {
-    const Part& r = step.retain;
-    const at::Tensor teacher = teacher_.scores(r.positions, r.targets);
-    return step.forget.cross_entropy() +
-           config_.distillation_weight * (r.scores - teacher).norm(2, {1}).mean();
+at::Tensor distance(const DetectorPart& r, const DetectorTeacher& teacher, Form form) {
+  const int64_t axis = form == Form::kReference ? 1 : 2;
+  return (r.logits() - teacher.logits(r)).norm(2, {axis}).mean();
+}
+
+template <typename Data>
+class Fdr final : public ObjectiveOn<Data> {
+ public:
+  explicit Fdr(const PreparationOn<Data>& p)
+      : config_(p.task.config), teacher_(p.task, p.samples.retain) {}
+
+  at::Tensor loss(const TrainingStepOn<Data>& step) override {
+    return step.forget.target_loss() +
+           config_.distillation_weight * distance(step.retain, teacher_, config_.form);
   }
 
  private:
   const ForgetConfig& config_;
-  Teacher teacher_;
+  TeacherOn<Data> teacher_;
 };
 
 }  // namespace
 
 MethodEntry fdr() {
-  static const MethodOf<Fdr> method;
-  return {MethodKind::kFdr, "fdr", "wrong labels, the distance from the base's scores", method,
+  static const MethodOf<Fdr<Dataset>> method;
+  static const MethodOf<Fdr<DetectionDataset>> detector;
+  return {MethodKind::kFdr,
+          "fdr",
+          "wrong labels, the distance from the base's scores",
+          method,
           [](ForgetConfig& config, HeadKind head) {
             weight_defaults(config, head);
-            config.learning_rate = 1e-3;
-            if (!is_cosine(head)) config.min_learning_rate = 1e-8;
-            config.distillation_weight = is_cosine(head) ? 50 : 40;
-          }};
+            config.learning_rate = by_head(head, 1e-3, 1e-3, config.learning_rate);
+            if (head == HeadKind::kLinear) config.min_learning_rate = 1e-8;
+            config.distillation_weight = by_head(head, 40, 50, 5);
+          },
+          &detector};
 }
 
 }  // namespace lethe

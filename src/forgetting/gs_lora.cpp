@@ -122,14 +122,17 @@ const GsLora kGsLora;
 }  // namespace
 
 MethodEntry gs_lora() {
-  return {MethodKind::kGsLora, "gs-lora",
+  return {MethodKind::kGsLora,
+          "gs-lora",
           "LoRA on the feed-forward layers with a bounded forgetting loss and group sparsity",
-          kGsLora, [](ForgetConfig& config, HeadKind) { config.prototype_forget_weight = 0; },
+          kGsLora,
+          [](ForgetConfig& config, HeadKind) { config.prototype_forget_weight = 0; },
           &detector_gs_lora()};
 }
 
 MethodEntry gs_lora_plus_plus() {
-  return {MethodKind::kGsLoraPlusPlus, "gs-lora++", "gs-lora with prototype terms", kGsLora,
+  return {MethodKind::kGsLoraPlusPlus,    "gs-lora++",
+          "gs-lora with prototype terms", kGsLora,
           [](ForgetConfig&, HeadKind) {}, &detector_gs_lora()};
 }
 

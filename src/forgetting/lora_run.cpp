@@ -137,14 +137,12 @@ void run_lora(const LoraTraining& t, ForgetResult& result, const Observer& obser
 
   std::unique_ptr<SparsestSearch> search;
   if (config.structure_search == StructureSearch::kSparsest) {
-    search = std::make_unique<SparsestSearch>(
-        lora, optimizer, config, steps,
-        t.accuracies, [&] { return group_effects(lora, t.start); });
+    search = std::make_unique<SparsestSearch>(lora, optimizer, config, steps, t.accuracies,
+                                              [&] { return group_effects(lora, t.start); });
   }
   progress.total_steps = steps + (search ? search->steps() : 0);
-  Run run{lora,          optimizer,      average,
-          t.forget_order, t.retain_order, t.dropout,
-          search.get(),  progress,       result.bound_reached};
+  Run run{lora,      optimizer,    average,  t.forget_order,      t.retain_order,
+          t.dropout, search.get(), progress, result.bound_reached};
   if (checkpoints.resume) run.restore(*checkpoints.resume);
   const double seconds_before = progress.seconds;
 

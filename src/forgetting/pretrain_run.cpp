@@ -44,32 +44,6 @@ void average(Weights& averaged, const Weights& weights, double decay, int64_t st
   for (auto& [name, tensor] : averaged) tensor.lerp_(weights.at(name), 1 - d);
 }
 
-/// Scales the gradients of `weights` so that their norm, of all together, is at most `limit`.
-void clip_gradients(const Weights& weights, double limit) {
-  const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> gradients, norms;
-  for (const auto& [name, tensor] : weights) {
-    if (!tensor.grad().defined()) continue;
-    gradients.push_back(tensor.grad());
-    norms.push_back(at::norm(gradients.back()));
-  }
-  if (gradients.empty()) return;
-  const double norm = at::norm(at::stack(norms)).item<double>();
-  if (!(norm > limit)) return;
-  for (at::Tensor& gradient : gradients) gradient.mul_(limit / norm);
-}
-
-/// What `body` returns; a kNumeric error of a part of it names the step too.
-template <typename Body>
-at::Tensor at_step(int64_t step, const Body& body) {
-  try {
-    return body();
-  } catch (const Error& error) {
-    if (error.code() != Code::kNumeric) throw;
-    fail(error.code(), "at step ", step, ": ", error.what(), "; lower the learning rate");
-  }
-}
-
 }  // namespace
 
 PretrainRun::PretrainRun(const Weights& start,
@@ -135,7 +109,7 @@ Weights take_pretrain_steps(PretrainRun& run, const PretrainConfig& config, doub
   for (int64_t step = progress.step; step < progress.total_steps; ++step) {
     const at::Tensor loss = at_step(step + 1, [&] { return loss_of(run); });
     loss.backward();
-    if (clip > 0) clip_gradients(run.weights, clip);
+    if (clip > 0) clip_gradients(tensors_of(run.weights, run.names), clip);
     const double epoch = static_cast<double>(config.epochs) * static_cast<double>(step) /
                          static_cast<double>(progress.total_steps);
     run.optimizer.step(schedule.at(epoch), config.weight_decay);

@@ -46,7 +46,7 @@ class SalUn final : public Objective {
 
  private:
   const ForgetConfig& config_;
-  std::vector<std::pair<std::string, at::Tensor>> trained_;
+  TrainedWeights trained_;
   std::vector<at::Tensor> masks_;
 };
 

@@ -33,7 +33,9 @@ class WrongLabels {
   /// For true labels int64 [B] on any device; the result is on the CPU.
   at::Tensor draw(const at::Tensor& labels);
 
-  RandomStream& stream() { return stream_; }  ///< its state is that of the object
+  /// Its state is that of the object.
+  RandomStream& stream() { return stream_; }
+  const RandomStream& stream() const { return stream_; }
 
  private:
   Form form_;

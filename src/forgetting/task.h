@@ -12,6 +12,7 @@
 #include "data/detection_dataset.h"
 #include "forgetting/config.h"
 #include "forgetting/training_state.h"
+#include "support/error.h"
 
 namespace lethe {
 
@@ -34,6 +35,17 @@ inline void set_times(Progress& progress, double seconds) {
   progress.seconds = seconds;
   progress.eta_seconds = seconds / static_cast<double>(progress.step) *
                          static_cast<double>(progress.total_steps - progress.step);
+}
+
+/// What `body` returns; a kNumeric error of a part of it names the step too.
+template <typename Body>
+auto at_step(int64_t step, const Body& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    if (error.code() != Code::kNumeric) throw;
+    fail(error.code(), "at step ", step, ": ", error.what(), "; lower the learning rate");
+  }
 }
 
 /// Told of every finished step on the training thread; false asks to stop, and training ends at

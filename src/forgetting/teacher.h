@@ -4,6 +4,7 @@
 #pragma once
 
 #include "data/dataset.h"
+#include "forgetting/detector_weights.h"
 #include "forgetting/task.h"
 #include "models/base_model.h"
 
@@ -11,9 +12,13 @@ namespace lethe {
 
 /// The base of `task` on all samples of `set`, one of its drawn sets; without dropout. Making one
 /// throws kCancelled when the task's `cancelled` says so between batches.
-class Teacher {
+template <typename Data>
+class TeacherOn;
+
+template <>
+class TeacherOn<Dataset> {
  public:
-  Teacher(const ForgetTask& task, const Dataset& set);
+  TeacherOn(const ForgetTask& task, const Dataset& set);
 
   /// Of the samples at these positions, on the base's device: [b, D].
   at::Tensor embeddings(const std::vector<int64_t>& positions) const;
@@ -24,6 +29,25 @@ class Teacher {
   Head head_;
   at::Tensor embeddings_;
 };
+using Teacher = TeacherOn<Dataset>;
+
+/// A detector says Q times C numbers of an image, and others when the image shares its canvas with
+/// larger ones. So it is asked once where all images have one size, their answers fit 64 MiB and
+/// maps may be kept (kFastPrefixCache); otherwise it is asked again of every batch.
+template <>
+class TeacherOn<DetectionDataset> {
+ public:
+  TeacherOn(const DetectorTask& task, const DetectionDataset& set);
+
+  /// Of the images of a part of `set`, of the last decoder layer: [b, Q, C]. The part's maps are
+  /// the base's, whose backbone nothing trains.
+  at::Tensor logits(const DetectorPart& part) const;
+
+ private:
+  const DetectorTask& task_;
+  at::Tensor logits_;  ///< [n, Q, C]; undefined: to be asked
+};
+using DetectorTeacher = TeacherOn<DetectionDataset>;
 
 /// The attention of tokens [B, N, D]: the mean over tokens of x^2, brought to unit length, entries
 /// under 0.005 set to zero; [B, D] (LIRFtrain.py, at()).

@@ -13,21 +13,21 @@ struct Term {
   Weights omega, anchor;
 };
 
-class PenaltyObjective final : public Objective {
+template <typename Data>
+class PenaltyObjective final : public ObjectiveOn<Data> {
  public:
-  PenaltyObjective(const Preparation& preparation, std::vector<Term> terms)
+  PenaltyObjective(const PreparationOn<Data>& preparation, std::vector<Term> terms)
       : trained_(preparation.trained),
         terms_(std::move(terms)),
         lambda_(preparation.task.config.penalty_weight) {}
 
   std::vector<Visit> visits(int64_t) const override { return {Visit::kUnion}; }
 
-  at::Tensor loss(const TrainingStep& step) override {
+  at::Tensor loss(const TrainingStepOn<Data>& step) override {
     const auto forget = static_cast<double>(step.forget.size());
     const auto retain = static_cast<double>(step.retain.size());
-    at::Tensor loss =
-        (forget * step.forget.cross_entropy() + retain * step.retain.cross_entropy()) /
-        (forget + retain);
+    at::Tensor loss = (forget * step.forget.target_loss() + retain * step.retain.target_loss()) /
+                      (forget + retain);
     for (const Term& term : terms_) {
       loss = loss + lambda_ * moved_penalty(trained_, term.omega, term.anchor);
     }
@@ -37,18 +37,17 @@ class PenaltyObjective final : public Objective {
   Weights importance() const override { return terms_.back().omega; }
 
  private:
-  std::vector<std::pair<std::string, at::Tensor>> trained_;
+  TrainedWeights trained_;
   std::vector<Term> terms_;  ///< this task's last
   double lambda_;
 };
 
-}  // namespace
-
-Weights importance_of(const Preparation& preparation, const Dataset& samples,
-                      const ImportanceRule& rule) {
-  const ForgetTask& task = preparation.task;
-  const Classifier& model = task.base->classifier();
-  Loader order(samples.size(), task.config.retain_batch,
+/// `loss_of`: what is differentiated of the samples at these positions.
+template <typename Data, typename LossOf>
+Weights mean_shares(const PreparationOn<Data>& preparation, int64_t samples,
+                    const ImportanceRule& rule, const LossOf& loss_of) {
+  const TaskOn<Data>& task = preparation.task;
+  Loader order(samples, task.config.retain_batch,
                RandomStream(static_cast<uint64_t>(task.config.seed),
                             str("task ", task.index, " importance order")));
   Weights sums;
@@ -57,14 +56,13 @@ Weights importance_of(const Preparation& preparation, const Dataset& samples,
   for (int64_t i = 0; i < batches; ++i) {
     require(!task.cancelled || !task.cancelled(), Code::kCancelled,
             "cancelled while computing how much each weight matters");
-    const Batch batch = samples.batch(order.next());
-    const at::Tensor labels = batch.labels.to(task.base->device());
-    const at::Tensor embeddings =
-        model.embed(preparation.weights, batch.images.to(task.base->device()));
-    rule.loss(model.head(preparation.weights).scores(embeddings, labels), labels).backward();
+    const std::vector<int64_t> positions = order.next();
+    loss_of(positions).backward();
     for (const auto& [name, leaf] : preparation.trained) {
       at::Tensor& gradient = leaf.mutable_grad();
-      if (gradient.defined()) sums[name] += rule.share(gradient, labels.size(0));
+      if (gradient.defined()) {
+        sums[name] += rule.share(gradient, static_cast<int64_t>(positions.size()));
+      }
       gradient = at::Tensor();
     }
   }
@@ -72,8 +70,34 @@ Weights importance_of(const Preparation& preparation, const Dataset& samples,
   return sums;
 }
 
-at::Tensor moved_penalty(const std::vector<std::pair<std::string, at::Tensor>>& trained,
-                         const Weights& omega, const Weights& anchor) {
+}  // namespace
+
+Weights importance_of(const Preparation& preparation, const Dataset& samples,
+                      const ImportanceRule& rule) {
+  const BaseModel& base = *preparation.task.base;
+  const Classifier& model = base.classifier();
+  return mean_shares(preparation, samples.size(), rule, [&](const std::vector<int64_t>& positions) {
+    const Batch batch = samples.batch(positions);
+    const at::Tensor labels = batch.labels.to(base.device());
+    const at::Tensor embeddings = model.embed(preparation.weights, batch.images.to(base.device()));
+    return rule.loss(model.head(preparation.weights).scores(embeddings, labels), labels);
+  });
+}
+
+Weights importance_of(const DetectorPreparation& preparation, const DetectionDataset& samples,
+                      const ImportanceRule& rule) {
+  const DetectorTask& task = preparation.task;
+  const DeformableDetr& model = task.base->detector();
+  const ResNet backbone = model.backbone(task.start);
+  DetectorSamples images(samples, model, backbone, task.base->device(), /*budget=*/0);
+  return mean_shares(preparation, samples.size(), rule, [&](const std::vector<int64_t>& positions) {
+    return rule.detector_loss(
+        detector_part(model, preparation.weights, images.at(positions), positions));
+  });
+}
+
+at::Tensor moved_penalty(const TrainedWeights& trained, const Weights& omega,
+                         const Weights& anchor) {
   std::vector<at::Tensor> parts;
   for (const auto& [name, leaf] : trained) {
     const at::Tensor moved = (leaf - anchor.at(name)).square();
@@ -82,24 +106,32 @@ at::Tensor moved_penalty(const std::vector<std::pair<std::string, at::Tensor>>& 
   return at::stack(parts).sum();
 }
 
-std::unique_ptr<Objective> PenaltyMethod::objective(const Preparation& preparation) const {
-  const ForgetTask& task = preparation.task;
+template <typename Data>
+std::unique_ptr<ObjectiveOn<Data>> PenaltyMethodOn<Data>::objective(
+    const PreparationOn<Data>& preparation) const {
+  const TaskOn<Data>& task = preparation.task;
   std::vector<Term> terms;
   if (task.earlier) {
     for (EarlierTask& earlier : task.earlier()) {
       if (earlier.method != name_) continue;
+      for (auto& [weight, omega] : earlier.importance) omega = omega.to(task.base->device());
       terms.push_back({std::move(earlier.importance), std::move(earlier.start)});
     }
   }
-  // The paper's code takes its budget of samples for the first task's importance alone.
-  const bool whole = task.config.form == Form::kReference && task.index > 0;
+  // The paper's code for classifiers takes its budget of samples for the first task's importance
+  // alone; the one for detectors always does.
+  const bool whole =
+      std::is_same_v<Data, Dataset> && task.config.form == Form::kReference && task.index > 0;
   Term present{{}, task.start};
   if (rule_) {
     present.omega =
         importance_of(preparation, whole ? task.retain : preparation.samples.retain, *rule_);
   }
   terms.push_back(std::move(present));
-  return std::make_unique<PenaltyObjective>(preparation, std::move(terms));
+  return std::make_unique<PenaltyObjective<Data>>(preparation, std::move(terms));
 }
+
+template class PenaltyMethodOn<Dataset>;
+template class PenaltyMethodOn<DetectionDataset>;
 
 }  // namespace lethe

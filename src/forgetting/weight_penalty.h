@@ -1,11 +1,13 @@
 // L2, EWC and MAS: training on forget samples with wrong labels and retain samples together, held
-// by a penalty on weights that move away from where earlier tasks left them (algorithm.md 7).
+// by a penalty on weights that move away from where earlier tasks left them (algorithm.md 7, 8.8).
 //
 //   L = CE over the batch + lambda sum_k sum_j Omega_kj (theta_j - theta*_kj)^2
 //
 // k runs over the starts of this and all earlier tasks of the method; the methods differ by Omega.
+// On a detector CE is the target loss (detector_weights.h) of the whole batch.
 #pragma once
 
+#include "forgetting/detector_weights.h"
 #include "forgetting/weight_training.h"
 
 namespace lethe {
@@ -16,6 +18,8 @@ struct ImportanceRule {
   at::Tensor (*loss)(const at::Tensor& scores, const at::Tensor& labels);
   /// What a batch of `size` samples with gradient g adds to the sum over batches.
   at::Tensor (*share)(const at::Tensor& gradient, int64_t size);
+  /// What is differentiated of a detector; null: the rule is for classifiers alone.
+  at::Tensor (*detector_loss)(const DetectorPart& part) = nullptr;
 };
 
 ImportanceRule fisher_information();  ///< of EWC
@@ -25,22 +29,30 @@ ImportanceRule output_sensitivity();  ///< of MAS
 /// number; without dropout.
 Weights importance_of(const Preparation& preparation, const Dataset& samples,
                       const ImportanceRule& rule);
+/// The size of a batch is the number of its images.
+Weights importance_of(const DetectorPreparation& preparation, const DetectionDataset& samples,
+                      const ImportanceRule& rule);
 
 /// sum_j omega_j (theta_j - anchor_j)^2 over the weights in `trained`; an empty `omega` stands for
 /// ones.
-at::Tensor moved_penalty(const std::vector<std::pair<std::string, at::Tensor>>& trained,
-                         const Weights& omega, const Weights& anchor);
+at::Tensor moved_penalty(const TrainedWeights& trained, const Weights& omega,
+                         const Weights& anchor);
 
 /// The method of a rule; without one, Omega is 1.
-class PenaltyMethod final : public WeightMethod {
+template <typename Data>
+class PenaltyMethodOn final : public WeightMethodOn<Data> {
  public:
-  PenaltyMethod(const char* name, std::optional<ImportanceRule> rule) : name_(name), rule_(rule) {}
+  PenaltyMethodOn(const char* name, std::optional<ImportanceRule> rule)
+      : name_(name), rule_(rule) {}
 
-  std::unique_ptr<Objective> objective(const Preparation& preparation) const override;
+  std::unique_ptr<ObjectiveOn<Data>> objective(
+      const PreparationOn<Data>& preparation) const override;
 
  private:
   const char* name_;
   std::optional<ImportanceRule> rule_;
 };
+using PenaltyMethod = PenaltyMethodOn<Dataset>;
+using DetectorPenaltyMethod = PenaltyMethodOn<DetectionDataset>;
 
 }  // namespace lethe

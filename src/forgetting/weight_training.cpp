@@ -7,11 +7,22 @@
 #include <cmath>
 
 #include "data/loader.h"
+#include "forgetting/detector_weights.h"
 #include "forgetting/schedule.h"
+#include "forgetting/weight_network.h"
 #include "support/error.h"
 
 namespace lethe {
 namespace {
+
+template <typename Data>
+const ModelOf<Data>& model_in(const BaseModel& base) {
+  if constexpr (std::is_same_v<Data, Dataset>) {
+    return base.classifier();
+  } else {
+    return base.detector();
+  }
+}
 
 /// One step of the plan of a run.
 struct Turn {
@@ -22,7 +33,8 @@ struct Turn {
 
 int64_t batches(int64_t samples, int64_t batch) { return (samples - 1) / batch + 1; }
 
-std::vector<Turn> plan(const Objective& objective, const TaskSamples& samples,
+template <typename Data>
+std::vector<Turn> plan(const ObjectiveOn<Data>& objective, const TaskSamplesOf<Data>& samples,
                        const ForgetConfig& config) {
   const int64_t forget = samples.forget.size(), retain = samples.retain.size();
   const auto steps_of = [&](Visit visit) {
@@ -54,10 +66,11 @@ std::vector<Turn> plan(const Objective& objective, const TaskSamples& samples,
 struct Orders {
   Loader forget, retain, both;
 
-  Orders(const TaskSamples& samples, const ForgetConfig& config, const std::string& task)
-      : forget(samples.forget.size(), config.forget_batch, stream(config, task + " forget order")),
-        retain(samples.retain.size(), config.retain_batch, stream(config, task + " retain order")),
-        both(samples.forget.size() + samples.retain.size(), config.forget_batch,
+  Orders(int64_t forget_size, int64_t retain_size, const ForgetConfig& config,
+         const std::string& task)
+      : forget(forget_size, config.forget_batch, stream(config, task + " forget order")),
+        retain(retain_size, config.retain_batch, stream(config, task + " retain order")),
+        both(forget_size + retain_size, config.forget_batch,
              stream(config, task + " union order")) {}
 
   static RandomStream stream(const ForgetConfig& config, const std::string& name) {
@@ -70,13 +83,8 @@ struct Orders {
   }
 };
 
-/// Positions of a step's samples in the drawn sets.
-struct Positions {
-  std::vector<int64_t> forget, retain, next_retain;
-};
-
-Positions next_positions(Visit visit, Orders& orders, int64_t forget_size, bool two_retain) {
-  Positions p;
+StepPositions next_positions(Visit visit, Orders& orders, int64_t forget_size, bool two_retain) {
+  StepPositions p;
   switch (visit) {
     case Visit::kForget:
       p.forget = orders.forget.next();
@@ -102,66 +110,19 @@ Positions next_positions(Visit visit, Orders& orders, int64_t forget_size, bool 
   return p;
 }
 
-/// The forward pass of a step: all its parts at once, since no layer looks across a batch.
-class Network {
- public:
-  Network(const Classifier& model, const Weights& weights, at::Device device, double dropout,
-          at::Generator& generator, size_t middle)
-      : model_(model), weights_(weights), device_(device), middle_(middle) {
-    options_.dropout = dropout;
-    options_.generator = &generator;
-  }
-
-  void add(Part& part, const Dataset& samples, std::vector<int64_t> positions) {
-    if (positions.empty()) return;
-    const Batch batch = samples.batch(positions);
-    images_.push_back(batch.images);
-    part.labels = part.targets = batch.labels.to(device_);
-    part.positions = std::move(positions);
-    parts_.push_back(&part);
-  }
-
-  void run() {
-    const at::Tensor tokens = model_.tokens(weights_, at::cat(images_).to(device_));
-    const Transformer transformer = model_.transformer(weights_);
-    const Head head = model_.head(weights_);
-    const at::Tensor middle =
-        run_blocks(dropout(tokens, options_), transformer, 0, middle_, options_);
-    const at::Tensor top =
-        run_blocks(middle, transformer, middle_, transformer.blocks.size(), options_);
-    const at::Tensor embeddings = layer_norm(top.select(1, 0), transformer.final_norm);
-    int64_t begin = 0;
-    for (Part* part : parts_) {
-      const int64_t count = part->labels.size(0);
-      part->embeddings = embeddings.narrow(0, begin, count);
-      part->scores = head.scores(part->embeddings, part->targets);
-      if (middle_ > 0) part->middle = middle.narrow(0, begin, count);
-      begin += count;
-    }
-  }
-
- private:
-  const Classifier& model_;
-  const Weights& weights_;
-  at::Device device_;
-  size_t middle_;
-  ForwardOptions options_;
-  std::vector<at::Tensor> images_;
-  std::vector<Part*> parts_;
-};
-
 /// What changes from step to step: the whole state of a run.
+template <typename Data>
 struct Run {
-  const std::vector<std::pair<std::string, at::Tensor>>& trained;
+  const TrainedWeights& trained;
   AdamW& optimizer;
   Orders& orders;
-  WrongLabels& wrong;
+  TrainingNetwork<Data>& network;
   at::Generator& dropout;
-  Objective& objective;
+  ObjectiveOn<Data>& objective;
   Progress& progress;
 
-  template <typename Visit>
-  void visit_tensors(const Visit& visit) const {
+  template <typename Body>
+  void visit_tensors(const Body& visit) const {
     for (size_t i = 0; i < trained.size(); ++i) {
       visit("weight " + trained[i].first, trained[i].second);
       visit("first moment " + trained[i].first, optimizer.first_moments()[i]);
@@ -177,7 +138,7 @@ struct Run {
     state.put("forget_order", orders.forget);
     state.put("retain_order", orders.retain);
     state.put("union_order", orders.both);
-    state.put("wrong_labels", wrong.stream());
+    network.save(state);
     state.put("dropout", dropout);
     state.put("progress", progress);
     objective.save(state);
@@ -191,101 +152,88 @@ struct Run {
     state.restore("forget_order", orders.forget);
     state.restore("retain_order", orders.retain);
     state.restore("union_order", orders.both);
-    state.restore("wrong_labels", wrong.stream());
+    network.restore(state);
     state.restore("dropout", dropout);
     state.restore("progress", progress);
     objective.restore(state);
   }
 };
 
-void report(Progress& progress, const TrainingStep& step, const at::Tensor& loss) {
-  const auto hits = [](const Part& part) {
-    return 100 * part.scores.argmax(1).eq(part.labels).to(at::kDouble).mean().item<double>();
-  };
-  progress.loss = loss.item<double>();
-  if (!step.forget.empty()) {
-    progress.loss_forget = step.forget.cross_entropy().item<double>();
-    progress.acc_f = running_accuracy(progress.acc_f, hits(step.forget));
+/// What training added to each weight that it changed.
+Weights moved(const TrainedWeights& trained, const Weights& start, int64_t step,
+              const ForgetConfig& config) {
+  const at::NoGradGuard no_grad;
+  Weights deltas;
+  for (const auto& [weight, tensor] : trained) {
+    require(at::isfinite(tensor).all().item<bool>(), Code::kNumeric, "the weight ",
+            in_quotes(weight), " holds NaN or infinity after step ", step,
+            "; lower learning_rate (", config.learning_rate, ")");
+    const at::Tensor delta = tensor - start.at(weight);
+    if (delta.any().item<bool>()) deltas[weight] = delta.to(at::kCPU).contiguous();
   }
-  if (!step.retain.empty()) {
-    progress.loss_retain = step.retain.cross_entropy().item<double>();
-    progress.acc_r = running_accuracy(progress.acc_r, hits(step.retain));
-  }
+  return deltas;
 }
 
 }  // namespace
 
-const at::Tensor& Part::cross_entropy() const {
-  if (!cross_entropy_.defined()) {
-    cross_entropy_ = empty() ? at::zeros({}) : at::cross_entropy_loss(scores, targets);
-  }
-  return cross_entropy_;
+template <typename Data>
+bool WeightMethodOn<Data>::trains(const ModelOf<Data>& model, const std::string& weight) const {
+  return is_trained(model, weight);
 }
 
-bool WeightMethod::trains(const Classifier& model, const std::string& weight) const {
-  return model.block_of(weight) <= model.spec().depth;
-}
-
-ForgetResult WeightMethod::run(const ForgetTask& task, const Observer& observer,
-                               const Checkpoints& checkpoints) const {
+template <typename Data>
+ForgetResult WeightMethodOn<Data>::run(const TaskOn<Data>& task, const Observer& observer,
+                                       const Checkpoints& checkpoints) const {
   const ForgetConfig& config = task.config;
-  const Classifier& model = task.base->classifier();
+  const ModelOf<Data>& model = model_in<Data>(*task.base);
   const auto begin = std::chrono::steady_clock::now();
   const std::string name = str("task ", task.index);
   ForgetResult result;
 
-  const TaskSamples samples = draw_samples(task);
+  const TaskSamplesOf<Data> samples = draw_samples(task);
   result.forget_samples = samples.forget.size();
   result.retain_samples = samples.retain.size();
 
   Weights weights = start(task);
-  std::vector<std::pair<std::string, at::Tensor>> trained;
+  TrainedWeights trained;
   std::vector<at::Tensor> leaves;
+  std::vector<double> rates;
   for (auto& [weight, tensor] : weights) {
     if (!trains(model, weight)) continue;
     tensor = tensor.detach().clone().requires_grad_(true);
     trained.emplace_back(weight, tensor);
     leaves.push_back(tensor);
+    rates.push_back(rate_factor(model, weight));
     result.trained_parameters += tensor.numel();
   }
 
-  const auto objective = this->objective({task, samples, weights, trained});
-  AdamW optimizer(leaves);
+  const PreparationOn<Data> preparation{task, samples, weights, trained};
+  const auto objective = this->objective(preparation);
+  AdamW optimizer(leaves, std::move(rates));
   const CosineSchedule schedule{config.learning_rate, config.min_learning_rate, config.epochs,
                                 config.warmup_epochs};
-  Orders orders(samples, config, name);
-  WrongLabels wrong(config.form, static_cast<int64_t>(task.classes.size()),
-                    samples.retain.present_classes(), Orders::stream(config, name + " labels"));
+  Orders orders(samples.forget.size(), samples.retain.size(), config, name);
   at::Generator dropout = Orders::stream(config, name + " dropout").generator();
-  const double dropout_rate = config.dropout < 0 ? model.spec().dropout : config.dropout;
+  TrainingNetwork<Data> network(preparation, *objective, dropout);
 
   const std::vector<Turn> turns = plan(*objective, samples, config);
   Progress& progress = result.last;
   progress.total_steps = static_cast<int64_t>(turns.size());
-  Run run{trained, optimizer, orders, wrong, dropout, *objective, progress};
+  Run<Data> run{trained, optimizer, orders, network, dropout, *objective, progress};
   if (checkpoints.resume) run.restore(*checkpoints.resume);
   const double seconds_before = progress.seconds;
 
   for (int64_t s = progress.step; s < progress.total_steps; ++s) {
     const Turn& turn = turns[static_cast<size_t>(s)];
     if (turn.first) orders.restart();
-    TrainingStep step;
-    step.epoch = turn.epoch;
-    Positions positions = next_positions(turn.visit, orders, samples.forget.size(),
-                                         objective->takes_two_retain_batches());
-    Network network(model, weights, task.base->device(), dropout_rate, dropout,
-                    static_cast<size_t>(objective->middle()));
-    network.add(step.forget, samples.forget, std::move(positions.forget));
-    network.add(step.retain, samples.retain, std::move(positions.retain));
-    network.add(step.next_retain, samples.retain, std::move(positions.next_retain));
-    if (step.forget.labels.defined() && objective->relabels()) {
-      step.forget.targets = wrong.draw(step.forget.labels).to(task.base->device());
-    }
-    network.run();
-
-    const at::Tensor loss = objective->loss(step);
+    StepPositions positions = next_positions(turn.visit, orders, samples.forget.size(),
+                                             objective->takes_two_retain_batches());
+    const auto step =
+        at_step(s + 1, [&] { return network.forward(turn.epoch, std::move(positions)); });
+    const at::Tensor loss = at_step(s + 1, [&] { return objective->loss(step); });
     loss.backward();
     objective->edit_gradients();
+    if (config.gradient_clip > 0) clip_gradients(leaves, config.gradient_clip);
     // With max_steps the schedule's epochs are spread over those steps.
     const int64_t epoch =
         config.max_steps > 0 ? config.epochs * s / progress.total_steps : turn.epoch;
@@ -298,7 +246,8 @@ ForgetResult WeightMethod::run(const ForgetTask& task, const Observer& observer,
 
     progress.step = s + 1;
     const at::NoGradGuard no_grad;
-    report(progress, step, loss);
+    progress.loss = loss.item<double>();
+    at_step(s + 1, [&] { network.report(progress, step); });
     set_times(progress,
               seconds_before +
                   std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
@@ -309,22 +258,18 @@ ForgetResult WeightMethod::run(const ForgetTask& task, const Observer& observer,
             progress.total_steps);
   }
 
-  const at::NoGradGuard no_grad;
-  for (const auto& [weight, tensor] : trained) {
-    require(at::isfinite(tensor).all().item<bool>(), Code::kNumeric, "the weight ",
-            in_quotes(weight), " holds NaN or infinity after step ", progress.step,
-            "; lower learning_rate (", config.learning_rate, ")");
-    const at::Tensor delta = tensor - task.start.at(weight);
-    if (delta.any().item<bool>()) result.delta[weight] = delta.to(at::kCPU).contiguous();
-  }
+  result.delta = moved(trained, task.start, progress.step, config);
   result.importance = objective->importance();
   return result;
 }
 
-void weight_defaults(ForgetConfig& config, HeadKind) {
+template class WeightMethodOn<Dataset>;
+template class WeightMethodOn<DetectionDataset>;
+
+void weight_defaults(ForgetConfig& config, HeadKind head) {
   config.prototype_forget_weight = 0;
   config.structure_weight = 0;
-  config.learning_rate = 1e-4;
+  config.learning_rate = by_head(head, 1e-4, 1e-4, 6e-4);
 }
 
 }  // namespace lethe

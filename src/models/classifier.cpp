@@ -7,12 +7,12 @@
 namespace lethe {
 
 at::Tensor Classifier::embed(const Weights& weights, const at::Tensor& images,
-                        const ForwardOptions& options) const {
+                             const ForwardOptions& options) const {
   return encode(tokens(weights, images), transformer(weights), options);
 }
 
 int64_t Classifier::block_by_prefix(const std::string& weight, const std::string& blocks,
-                               const std::string& norm, const std::string& head) const {
+                                    const std::string& norm, const std::string& head) const {
   if (weight.starts_with(head)) return spec_.depth + 1;
   if (weight.starts_with(norm)) return spec_.depth;
   if (!weight.starts_with(blocks)) return -1;

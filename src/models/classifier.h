@@ -36,8 +36,8 @@ class Classifier : public Model {
   void check_images(at::IntArrayRef shape) const;
 
  protected:
-  /// block_of() by what the names of the blocks (a number follows), of the norm after them and of the
-  /// head begin with.
+  /// block_of() by what the names of the blocks (a number follows), of the norm after them and of
+  /// the head begin with.
   int64_t block_by_prefix(const std::string& weight, const std::string& blocks,
                           const std::string& norm, const std::string& head) const;
 

@@ -81,7 +81,8 @@ int64_t head_count(const DetectorSpec& spec) {
 Weights to_detector_names(const DetectorSpec& spec, Weights checkpoint) {
   stack_qkv(checkpoint, spec.decoder_layers);
   Weights weights;
-  for (const auto& [name, tensor] : rename_prefixes(std::move(checkpoint), hugging_face_rules(spec))) {
+  for (const auto& [name, tensor] :
+       rename_prefixes(std::move(checkpoint), hugging_face_rules(spec))) {
     const std::string kept = head_name(name, spec);
     const auto [entry, fresh] = weights.emplace(kept, tensor);
     require(fresh || at::equal(entry->second, tensor), Code::kInvalidArgument, "the tensor \"",

@@ -1,6 +1,6 @@
 // An architecture: pure functions of named weights. It holds no weights itself, so the base, every
-// snapshot and every training view share one object and, where equal, their tensors. What it computes
-// is said by its two kinds: Classifier (classifier.h) and DeformableDetr.
+// snapshot and every training view share one object and, where equal, their tensors. What it
+// computes is said by its two kinds: Classifier (classifier.h) and DeformableDetr.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -43,8 +43,8 @@ struct AdapterSite {
 std::vector<AdapterSite> qkv_sites(const std::string& name, const std::string& weight,
                                    int64_t block, int64_t dim, int64_t inner);
 
-/// What every architecture can say of its weights: adapters, stacks, checkpoints and engines need no
-/// more.
+/// What every architecture can say of its weights: adapters, stacks, checkpoints and engines need
+/// no more.
 class Model {
  public:
   virtual ~Model() = default;

@@ -96,16 +96,6 @@ std::vector<TensorSpec> resnet_tensors(const std::string& name, const std::strin
   return list;
 }
 
-std::vector<std::string> resnet_last_gains(const std::string& name, const std::string& prefix) {
-  std::vector<std::string> names;
-  for (int64_t stage = 0; stage < 4; ++stage) {
-    for (const BlockParts& block : stage_parts(layout_of(name), prefix, stage, kResNetWidth)) {
-      names.push_back(block.path.back().norm + ".weight");
-    }
-  }
-  return names;
-}
-
 at::Tensor ResNet::Convolution::operator()(const at::Tensor& x) const {
   return at::conv2d(x, weight, bias, at::IntArrayRef{stride, stride},
                     at::IntArrayRef{padding, padding});

@@ -21,9 +21,6 @@ std::vector<int64_t> resnet_channels(const std::string& name, int64_t width = kR
 /// layerS.B.{convK,bnK,downsample.0,downsample.1}.*, each after `prefix`.
 std::vector<TensorSpec> resnet_tensors(const std::string& name, const std::string& prefix,
                                        int64_t width = kResNetWidth);
-/// The names of the gains that end each residual block's path, bn2 or bn3: at zero every block is
-/// its shortcut.
-std::vector<std::string> resnet_last_gains(const std::string& name, const std::string& prefix);
 
 /// Convolutions with the batch normalisation after each folded in: w * g / sqrt(v + 1e-5) and
 /// b - m g / sqrt(v + 1e-5). Statistics never change, so this is exact up to rounding.

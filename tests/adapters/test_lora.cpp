@@ -11,7 +11,8 @@ double sum(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-LoraParameters lora_of(const Classifier& model, int64_t rank, Grouping grouping = Grouping::kBlock) {
+LoraParameters lora_of(const Classifier& model, int64_t rank,
+                       Grouping grouping = Grouping::kBlock) {
   return {model.adapter_sites(), rank, 1.0 / static_cast<double>(rank), grouping, at::kCPU};
 }
 

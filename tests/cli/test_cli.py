@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,9 @@ SPEC = {"arch": "vit", "classes": 4, "image_size": 8, "channels": 1, "patch_size
 QUICK = ["--set", "max_steps=60", "--set", "data_ratio=1", "--set", "learning_rate=0.02",
          "--set", "forget_weight=1", "--set", "rank=4", "--set", "zero_threshold=0",
          "--set", "gate_max_acc_f=30", "--set", "gate_max_acc_r_drop=60"]
+DETECTOR = {"arch": "deformable_detr", "classes": 3, "backbone": "resnet18", "backbone_width": 8,
+            "feature_levels": 2, "dim": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1,
+            "ffn_dim": 32, "points": 2, "queries": 4, "shorter_side": 0, "dropout": 0, "seed": 1}
 METHODS = ["gs-lora", "gs-lora++", "l2", "ewc", "mas", "lwf", "der", "der++", "fdr", "scrub", "scrub-s",
            "lirf", "retrain", "fine-tune", "gradient-ascent", "salun"]
 
@@ -50,7 +54,39 @@ def images(folder, seed, count=24):
             (path / f"{i:02}.pgm").write_bytes(b"P5 8 8 255\n" + pixels)
 
 
+COLOURS = (255, 0, 0), (0, 255, 0), (0, 0, 255)  # of a class's squares
+
+
+def scenes(name, seed, count=6):
+    """32x32 images in the folder `name`, a square each; name.json and name-voc/ say where."""
+    chance = random.Random(seed)
+    (work / name).mkdir()
+    (work / f"{name}-voc").mkdir()
+    coco = {"categories": [{"id": 10 * c + 10, "name": f"colour {c}"} for c in range(3)],
+            "images": [], "annotations": []}
+    for i in range(count):
+        c, side, file = i % 3, chance.randrange(8, 16), f"{i}.ppm"
+        left, top = chance.randrange(32 - side), chance.randrange(32 - side)
+        inside = lambda x, y: left <= x < left + side and top <= y < top + side  # noqa: E731
+        pixels = b"".join(bytes(COLOURS[c] if inside(x, y) else (90, 90, 90))
+                          for y in range(32) for x in range(32))
+        (work / name / file).write_bytes(b"P6 32 32 255\n" + pixels)
+        coco["images"].append({"id": i, "file_name": file, "width": 32, "height": 32})
+        coco["annotations"].append({"id": i, "image_id": i, "category_id": 10 * c + 10,
+                                    "bbox": [left, top, side, side], "area": side * side,
+                                    "iscrowd": 0})
+        (work / f"{name}-voc" / f"{i}.xml").write_text(
+            f"<annotation><filename>{file}</filename><size><width>32</width><height>32</height>"
+            f"<depth>3</depth></size><object><name>colour {c}</name><bndbox><xmin>{left + 1}</xmin>"
+            f"<ymin>{top + 1}</ymin><xmax>{left + side}</xmax><ymax>{top + side}</ymax></bndbox>"
+            "</object></annotation>")
+    (work / f"{name}.json").write_text(json.dumps(coco))
+
+
 def prepare():
+    scenes("scenes", 1)
+    scenes("unseen", 2, 3)
+    (work / "detector.json").write_text(json.dumps(DETECTOR))
     images("train", 1)
     images("test", 2, 8)
     (work / "spec.json").write_text(json.dumps(SPEC))
@@ -67,11 +103,11 @@ DATA = ["--images", "train", "--validation-images", "test"]
 @case
 def help_teaches_and_usage_is_told_apart():
     text = run("--help").stdout
-    for word in ("forget", "receipt", "--state", "Exit codes", "Example"):
+    for word in ("forget", "receipt", "--state", "--validation-coco", "Exit codes", "Example"):
         assert word in text, word
     for command in ("forget", "pretrain", "evaluate", "predict", "queue", "adapter", "receipt"):
         assert "Example" in run(command, "--help").stdout, command
-    assert "0.3" in run("--version").stdout
+    assert re.fullmatch(r"lethe \d+\.\d+\.\d+\n", run("--version").stdout)
     text = run("forget", "--help").stdout
     assert all(f"\n  {name} " in text for name in METHODS), text
     run(code=2)
@@ -233,6 +269,111 @@ def adapters_are_looked_at_checked_converted_and_merged():
     assert seen[0] == seen[1] == seen[2]
     run(*BASE, "--state", "state", "adapter", "export", "one", "--to", "one.lethe")
     assert answer("adapter", "info", "one.lethe")["request_id"] == "one"
+
+
+DETECT = ["--spec", "detector.json", "--threads", "1"]
+SCENES = ["--coco", "scenes.json", "scenes", "--validation-coco", "unseen.json", "unseen"]
+TWO_STEPS = ["--set", "max_steps=2", "--set", "data_ratio=1", "--set", "zero_threshold=0",
+             "--set", "gate_max_acc_f=-1", "--set", "gate_max_acc_r_drop=-1"]
+
+
+@case
+def a_detector_is_trained_and_measured():
+    done = answer(*DETECT, *SCENES, "pretrain", "--set", "max_steps=2", "--set", "batch=3",
+                  "--out", "detector.safetensors")
+    assert done["state"] == "succeeded" and 0 <= done["metrics"]["ap"] <= 100, done
+    assert "acc" not in done["metrics"] and done["weights"] == "detector.safetensors", done
+    text = run(*DETECT, *SCENES, "pretrain", "--set", "max_steps=1", "--set", "batch=3").stdout
+    assert re.match(r"AP \d+\.\d\d % after 1 steps", text), text
+    metrics = answer(*DETECT, "--coco", "unseen.json", "unseen", "evaluate")["metrics"]
+    assert metrics["samples"] == 3 and {"ap", "ap50", "ap_class.2"} <= metrics.keys(), metrics
+    text = run(*DETECT, "--coco", "unseen.json", "unseen", "evaluate").stdout
+    assert " AP\n" in text and "class 2" in text and "IoU 0.50" in text and "cc" not in text, text
+    same = answer(*DETECT, "--voc", "unseen-voc", "unseen", "evaluate")["metrics"]
+    assert same["ap"] == metrics["ap"] and same["ap_class.2"] == metrics["ap_class.2"], same
+
+
+@case
+def a_detector_forgets_and_its_figures_are_aps():
+    weights = ["--weights", "detector.safetensors"]
+    state = ["--state", "detector-state"]
+    listed = run(*DETECT, *weights, *SCENES, *state, "forget", "--forget", "1", "--request-id", "d1",
+                 "--enqueue-only", *TWO_STEPS)
+    assert "queued" in listed.stdout, listed
+    text = run(*DETECT, *weights, *state, "queue", "run").stdout
+    assert "AP_f" in text and "succeeded" in text and "Acc" not in text, text
+    metrics = answer(*state, "queue", "show", "d1")["metrics"]
+    assert {"ap_f", "ap_r_before", "ap50_r"} <= metrics.keys() and metrics["steps"] == 2, metrics
+    assert "AP_f" in run(*state, "queue", "list").stdout
+    text = run(*state, "receipt", "show").stdout
+    assert "AP_f" in text and "AP_r" in text and "Acc" not in text, text
+    receipt = answer(*state, "receipt", "show", "d1")
+    assert receipt["figures"]["ap_f"] == metrics["ap_f"], receipt
+    run(*DETECT, *weights, *state, "adapter", "export", "d1", "--to", "d1.lethe")
+    settings = answer("adapter", "info", "d1.lethe")["method_config"]
+    assert settings["gradient_clip"] == 0.1 and settings["audits"] == 0, settings  # a detector's
+    text = run("adapter", "info", "d1.lethe").stdout
+    assert re.search(r"ap_f +[\d.]+ %", text) and "_class" not in text, text
+    text = run(*DETECT, *weights, "--adapter", "d1.lethe", *SCENES, "evaluate").stdout
+    assert "base" in text and "forgotten last (AP_f)" in text, text
+    text = run(*DETECT, *weights, *SCENES, "forget", "--forget", "0,2", *TWO_STEPS).stdout
+    assert re.search(r"\nAP_r +[\d.]+ % +[\d.]+ %\nAP_o +- ", text) and "2 steps" in text, text
+
+
+@case
+def predict_lists_what_a_detector_finds():
+    weights = ["--weights", "detector.safetensors", "--coco", "unseen.json", "unseen"]
+    done = answer(*DETECT, *weights, "predict", "--top", "20", "--limit", "2")
+    assert [image["image"] for image in done] == [0, 1], done
+    box = json.loads((work / "unseen.json").read_text())["annotations"][1]["bbox"]
+    assert done[1]["objects"] == [{"class": 1, "box": [box[0], box[1], box[0] + box[2],
+                                                       box[1] + box[3]]}], done
+    for image in done:  # 4 queries of 3 classes
+        scores = [found["score"] for found in image["predicted"]]
+        assert len(scores) == 12 and scores == sorted(scores, reverse=True), image
+        for found in image["predicted"]:
+            left, top, right, bottom = found["box"]
+            assert found["class"] in (0, 1, 2) and left < right and top < bottom, found
+    rows = run(*DETECT, *weights, "predict", "--top", "2").stdout.splitlines()
+    assert len(rows) == 7 and "score  left top right bottom" in rows[0], rows
+    assert re.fullmatch(r" *2 +[012] +0\.\d{3} +[-\d. ]+", rows[-1]), rows
+
+
+@case
+def what_does_not_fit_a_detector_is_refused():
+    for refused, part, options in (
+            ("UNSUPPORTED", "is a detector", [*DETECT, "--images", "train", "evaluate"]),
+            ("UNSUPPORTED", "labels alone", [*DETECT, "--images", "train", "predict"]),
+            ("UNSUPPORTED", "is an image classifier", [*BASE, *SCENES, "evaluate"]),
+            ("UNSUPPORTED", "has boxes", [*BASE, *SCENES, "predict"]),
+            ("INVALID_ARGUMENT", "another kind", [*DETECT, *SCENES[:3], "--validation-images",
+                                                  "test", "forget", "--forget", "1"]),
+            ("INVALID_ARGUMENT", "--transform", [*DETECT, *SCENES, "--transform", "{}", "evaluate"]),
+            ("UNSUPPORTED", "audits", [*DETECT, *SCENES, "forget", "--forget", "1", "--set",
+                                       "audits=1"]),
+            ("UNSUPPORTED", "lirf", [*DETECT, *SCENES, "forget", "--forget", "1", "--method",
+                                     "lirf"]),
+            ("INVALID_ARGUMENT", "colour 0", [*DETECT, "--voc", "unseen-voc", "unseen",
+                                              "--class-names", '["cat"]', "evaluate"]),
+            ("NOT_FOUND", "none.json", [*DETECT, "--coco", "none.json", "scenes", "evaluate"])):
+        message = error(*options)
+        assert message["code"] == refused and part in message["message"], (options, message)
+        assert "\n" not in message["message"], message
+    for other in (["--images", "train"], ["--voc", "unseen-voc", "unseen"]):
+        assert "--coco" in run(*DETECT, *SCENES, *other, "evaluate", code=2).stderr
+    run(*DETECT, *SCENES, "--class-names", '["cat"]', "evaluate", code=2)
+    run(*DETECT, "--coco", "scenes.json", "evaluate", code=2)
+
+
+@case
+def the_classes_of_held_out_annotations_are_those_trained_on():
+    (work / "few").mkdir()
+    for name in ("1.xml", "2.xml"):  # colours 1 and 2, which alone would be numbered 0 and 1
+        (work / "few" / name).write_bytes((work / "unseen-voc" / name).read_bytes())
+    refused = error(*DETECT, "--voc", "scenes-voc", "scenes", "--validation-voc", "few", "unseen",
+                    "forget", "--forget", "0", *TWO_STEPS)
+    assert refused["code"] == "NOT_FOUND" and "class 0 has no sample in the validation" in (
+        refused["message"]), refused
 
 
 @case

@@ -7,9 +7,9 @@ namespace lethe::testing {
 namespace {
 
 /// No network at all: the embedding is the image's four pixels, which sum to zero.
-class PixelModel final : public Model {
+class PixelModel final : public Classifier {
  public:
-  using Model::Model;
+  using Classifier::Classifier;
   std::vector<TensorSpec> tensors() const override { return {{"w", {3, 4}}}; }
   Weights random_weights(RandomStream) const override { return {}; }
   at::Tensor tokens(const Weights&, const at::Tensor& images) const override {

@@ -187,6 +187,35 @@ void mistakes_in_protocols_are_named(void**) {
   }
 }
 
+Json detector_protocol_json() {
+  Json json = protocol_json();
+  json["data"] = Json::parse(R"({"kind": "coco", "root": "scenes", "train": ["train.json", "train"],
+                                 "test": ["test.json", "test"], "class_count": 6})");
+  return json;
+}
+
+void what_detectors_do_not_have_is_refused(void**) {
+  const Json json = detector_protocol_json();
+  const Protocol protocol = parse_protocol(json, "folder");
+  assert_string_equal(protocol.data.root.c_str(), "folder/scenes");
+  assert_true(protocol.data.test == (std::vector<std::string>{"test.json", "test"}));
+  assert_int_equal(settings_of(protocol, protocol.rows[0], 0, 7).at("few_shot"), 4);
+  const Mistake mistakes[] = {
+      {R"({"data": {"train": "train.json"}})", "\"train\" must be a list"},
+      {R"({"data": {"test": ["test.json"]}})", "must be [annotations, image folder]"},
+      {R"({"data": {"transform": {"resize": 8}}})", "\"transform\" is of images with labels"},
+      {R"({"model": {"head_rows": {"order": "names.txt"}}})", "\"head_rows\" are of image"},
+      {R"({"margin": true})", "detectors have none"},
+      {R"({"tasks": {"order": "paper"}})", "must list its classes"},
+      {R"({"tasks": {"order": null}})", "must list its classes"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    Json changed = json;
+    changed.merge_patch(Json::parse(mistake.patch));
+    expect_failure(LETHE_E_INVALID_ARGUMENT, mistake.named, [&] { parse_protocol(changed, ""); });
+  }
+}
+
 void files_that_are_no_protocol_are_named(void**) {
   const TemporaryFolder folder;
   expect_failure(LETHE_E_NOT_FOUND, "nowhere.json", [] { read_protocol("nowhere.json"); });
@@ -311,6 +340,98 @@ void a_head_is_reduced_to_the_datas_classes(void**) {
   });
 }
 
+// ------------------------------------------------------------------ detectors
+
+// 50 % of 4 and 25 % of 8 samples are 4 of 12; of APs the plain mean, classes without objects left
+// out.
+void figures_of_several_classes(void**) {
+  const std::vector<int64_t> samples = {4, 8, 0};
+  const ClassFigures accuracy({{"acc", 33.0}, {"acc_class.0", 50.0}, {"acc_class.1", 25.0}},
+                              samples);
+  expect_close(accuracy.percent({0, 1, 2}), 100.0 * 4 / 12);
+  expect_close(accuracy.percent({1, 2}), 25);
+  assert_true(accuracy.percent({2}).is_null());
+  const ClassFigures precision({{"ap", 37.5}, {"ap_class.0", 50.0}, {"ap_class.1", 25.5}}, samples);
+  expect_close(precision.percent({0, 1, 2}), 37.75);
+  expect_close(precision.percent({1}), 25.5);
+  assert_true(precision.percent({2}).is_null());
+}
+
+/// 32x32 images with a square each, of a colour for each of three classes: FOLDER/NAME.json and
+/// FOLDER/NAME.
+void write_scenes(const fs::path& folder, const std::string& name, int count) {
+  fs::create_directories(folder / name);
+  Json images = Json::array(), objects = Json::array(), categories = Json::array();
+  for (int c = 0; c < 3; ++c) categories.push_back({{"id", c + 1}, {"name", std::to_string(c)}});
+  for (int i = 0; i < count; ++i) {
+    const int side = 10 + i, left = 2 * i, top = i, c = i % 3;
+    const std::string file = std::to_string(i) + ".ppm";
+    std::string pixels(3 * 32 * 32, 'Z');
+    for (int y = top; y < top + side; ++y) {
+      for (int x = left; x < left + side; ++x) pixels[3 * (32 * y + x) + c] = '\xff';
+    }
+    std::ofstream(folder / name / file, std::ios::binary) << "P6 32 32 255\n" << pixels;
+    images.push_back({{"id", i}, {"file_name", file}, {"width", 32}, {"height", 32}});
+    objects.push_back({{"id", i},
+                       {"image_id", i},
+                       {"category_id", c + 1},
+                       {"bbox", {left, top, side, side}},
+                       {"area", side * side},
+                       {"iscrowd", 0}});
+  }
+  std::ofstream(folder / (name + ".json"))
+      << Json{{"images", images}, {"annotations", objects}, {"categories", categories}};
+}
+
+Json small_detector_protocol() {
+  return Json::parse(R"({
+    "name": "squares",
+    "data": {"kind": "coco", "train": ["train.json", "train"], "test": ["test.json", "test"],
+             "class_count": 3},
+    "model": {
+      "spec": {"arch": "deformable_detr", "classes": 3, "backbone": "resnet18",
+               "backbone_width": 8, "feature_levels": 2, "dim": 32, "heads": 2,
+               "encoder_layers": 1, "decoder_layers": 1, "ffn_dim": 32, "points": 2, "queries": 4,
+               "shorter_side": 0, "dropout": 0},
+      "pretrain": {"max_steps": 2, "batch": 3}
+    },
+    "tasks": {"order": [2, 0, 1], "first": 2, "per_task": 1, "count": 2},
+    "few_shot": 2,
+    "settings": {"max_steps": 2, "zero_threshold": 0},
+    "methods": [{"name": "gs-lora++", "label": "GS-LoRA++"}]
+  })");
+}
+
+// Pre-training, two tasks; then the same again, which the journals answer.
+void a_detector_runs_from_start_to_end(void**) {
+  const TemporaryFolder folder;
+  write_scenes(folder.path(), "train", 6);
+  write_scenes(folder.path(), "test", 3);
+  Experiment experiment;
+  experiment.protocol = parse_protocol(small_detector_protocol(), folder.path());
+  experiment.options.out = folder / "out";
+  experiment.options.threads = 1;
+  experiment.options.quiet = true;
+  assert_true(run_experiment(experiment));
+  const Json results = read_json(folder / "out/results.json");
+  assert_true(results.at("base").contains("ap") && !results.at("base").contains("acc"));
+  const Json& tasks = results.at("rows")[0].at("tasks");
+  for (size_t i = 0; i < 2; ++i) {
+    const Json &task = tasks[i], &base = results.at("base").at("steps")[i];
+    assert_string_equal(task.at("state").get<std::string>().c_str(), "succeeded");
+    expect_close(task.at("metrics").at("ap_f_before"), base.at("ap_f"));
+    expect_close(task.at("metrics").at("ap_r_before"), base.at("ap_r"));
+    assert_true(task.at("settings").at("gradient_clip") == 0.1);  // a detector's
+    assert_true(task.at("settings").at("few_shot") == 2 && task.at("settings").at("audits") == 0);
+  }
+  assert_true(!tasks[0].at("metrics").contains("ap_o") && tasks[1].at("metrics").contains("ap_o"));
+  expect_contains(markdown_of(results), "3-1: H / AP_r / AP_f | 2-1: H / AP_r / AP_f / AP_o |");
+  fs::remove(folder / "out/results.json");
+  assert_true(run_experiment(experiment));
+  assert_string_equal(first_difference(results, read_json(folder / "out/results.json")).c_str(),
+                      "");
+}
+
 // ------------------------------------------------------------------ results
 
 Json task(double h, double acc_r, double acc_f) {
@@ -418,6 +539,29 @@ void missing_classes_add_a_figure(void**) {
   expect_contains(markdown_of(results), "| 60.00 / 70.00 / 0.00 / 33.00 |");
 }
 
+/// The same figures as APs.
+Json canned_precision() {
+  std::string text = canned().dump();
+  for (size_t i = 0; (i = text.find("\"acc_", i)) != std::string::npos;)
+    text.replace(i, 5, "\"ap_");
+  return Json::parse(text);
+}
+
+void tables_of_detectors_say_ap(void**) {
+  Json results = canned_precision();
+  results["base"]["ap"] = 85.0;
+  const std::string text = markdown_of(results), html = html_of(results);
+  expect_contains(text, "COCO AP in percent on the whole test split");
+  expect_contains(text, "| Method | 6-2: H / AP_r / AP_f | 4-2: H / AP_r / AP_f / AP_o |");
+  expect_contains(text, "| Pre-train | — / 80.00 / 90.00 | — / 82.50 / 70.25 / — |");
+  expect_contains(text, "60.00 / 70.00 / 0.12 / 2.50 ▼ |");
+  expect_contains(text, "H = 2 AP_r Drop / (AP_r + Drop)");
+  expect_contains(text, "| Method | Tunable, % | Groups dropped as zero, % | mia_loss_auc |");
+  expect_contains(html, "GS-LoRA: AP_f 2.00");
+  expect_contains(csv_of(results), "gs-lora,8,6-2,ap_r,79.0\n");
+  assert_true(text.find("Acc") == std::string::npos && html.find("Acc") == std::string::npos);
+}
+
 void csv_is_long(void**) {
   const std::string text = csv_of(canned());
   expect_contains(text, "method,seed,task,metric,value\n");
@@ -496,15 +640,19 @@ int main() {
       cmocka_unit_test(a_protocol_is_read),
       cmocka_unit_test(settings_are_layered),
       cmocka_unit_test(mistakes_in_protocols_are_named),
+      cmocka_unit_test(what_detectors_do_not_have_is_refused),
       cmocka_unit_test(files_that_are_no_protocol_are_named),
       cmocka_unit_test(a_recipe_brings_what_made_the_model),
       cmocka_unit_test(missing_data_and_places_that_cannot_be_written_are_named),
       cmocka_unit_test(a_head_is_reduced_to_the_datas_classes),
       cmocka_unit_test(every_protocol_here_is_well_formed),
+      cmocka_unit_test(figures_of_several_classes),
+      cmocka_unit_test(a_detector_runs_from_start_to_end),
       cmocka_unit_test(rows_stand_in_the_protocols_order),
       cmocka_unit_test(seeds_are_averaged),
       cmocka_unit_test(over_forgetting_is_flagged),
       cmocka_unit_test(tables_have_the_papers_shape),
+      cmocka_unit_test(tables_of_detectors_say_ap),
       cmocka_unit_test(missing_classes_add_a_figure),
       cmocka_unit_test(csv_is_long),
       cmocka_unit_test(the_page_stands_alone),

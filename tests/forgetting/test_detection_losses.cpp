@@ -158,6 +158,24 @@ void totals_by_hand(void**) {
 }
 
 /// algorithm.md 11.7: max(0, 15 - 2 * 1) = 13; a focal loss of 7.5 and more gives 0.
+/// Whatever the object is, class 0 is what it should be proposed as.
+void proposals_are_of_one_class(void**) {
+  const DetectorLayer proposals{by_hand().logits, by_hand().boxes, {}};
+  const auto total_of = [](const DetectorLayer& layer, const std::vector<DetectionTargets>& all) {
+    return retain_total(detection_terms({layer}, all));
+  };
+  const at::Tensor total = proposal_total(proposals, one_object());
+  expect_near(total, total_of(proposals, {objects({0}, {{.3, .3, .2, .2}})}), 1e-12);
+  assert_true(total.item<double>() > total_of(proposals, one_object()).item<double>());
+  assert_int_equal(one_object()[0].labels.item<int64_t>(), 1);
+  // One logit is enough.
+  const DetectorLayer single{proposals.logits.narrow(2, 0, 1), proposals.boxes, {}};
+  // Negatives .75 p^2 -log(1-p), the matched logit .25 (1-p)^2 -log p.
+  const double focal = -.75 * .04 * std::log(.8) - .25 * .81 * std::log(.1);
+  expect_close(proposal_total(single, one_object()).item<double>(), 2 * focal + 5 * kL1 + 2 * kGiou,
+               1e-12);
+}
+
 void check_7_bounded_classification(void**) {
   const auto total = [](double focal) {
     DetectionTerms terms;
@@ -400,6 +418,7 @@ int main() {
       cmocka_unit_test(without_objects_all_queries_are_negative),
       cmocka_unit_test(prototypes_are_those_of_matched_queries),
       cmocka_unit_test(totals_by_hand),
+      cmocka_unit_test(proposals_are_of_one_class),
       cmocka_unit_test(check_7_bounded_classification),
       cmocka_unit_test(beyond_the_bound_only_boxes_are_trained),
       cmocka_unit_test(the_bound_holds_for_each_layer),

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "evaluation/class_precision.h"
+#include "forgetting/pretrain_run.h"
 #include "near.h"
 
 namespace lethe::testing {
@@ -90,7 +91,7 @@ bool same(const Weights& a, const Weights& b) {
 /// Of one-stage and two-stage models.
 void the_loss_falls(void**) {
   for (const bool two_stage : {false, true}) {
-    const Start start({{"two_stage", two_stage}});
+    const Start start(Json{{"two_stage", two_stage}});
     std::vector<double> losses;
     const Weights trained = start.train(settings(60), [&](const Progress& p) {
       losses.push_back(p.loss);
@@ -116,7 +117,6 @@ void all_weights_but_statistics_are_trained(void**) {
   const Weights before = start.weights, trained = start.train(settings(3));
   for (const auto& [name, tensor] : trained) {
     const bool statistics = name.find("running_") != std::string::npos;
-    // The last layer's references need no box of a layer after it; what no loss reads stays.
     if (statistics) assert_true(at::equal(tensor, before.at(name)));
     assert_false(tensor.requires_grad());
   }
@@ -144,7 +144,7 @@ void training_repeats_with_its_seed(void**) {
 
 /// Over epochs, with flips, dropout and an average.
 void a_run_goes_on_as_if_nothing_had_happened(void**) {
-  const Start start({{"two_stage", true}});
+  const Start start(Json{{"two_stage", true}});
   PretrainConfig config = settings(10);
   config.flip = true;
   config.average_decay = 0.5;
@@ -168,6 +168,26 @@ void a_run_goes_on_as_if_nothing_had_happened(void**) {
     assert_true(same(start.train(config, count, resumed), undisturbed));
     assert_int_equal(steps, 10 - stop);
   }
+}
+
+/// The first moments after a step are a tenth of the gradients that the optimizer saw.
+void gradients_are_clipped_together(void**) {
+  PretrainConfig config = settings(1);
+  const auto moments = [&](double clip) {
+    PretrainRun run(
+        {{"a", at::ones({2})}, {"b", at::ones({1, 1})}, {"fixed", at::ones({3})}},
+        [](const std::string& name) { return name != "fixed"; }, 5, config);
+    const Weights after = take_pretrain_steps(
+        run, config, clip,
+        [](PretrainRun& r) { return (3 * r.weights.at("a")).sum() + 4 * r.weights.at("b").sum(); },
+        go_on, {});
+    assert_true(at::equal(after.at("fixed"), at::ones({3})));
+    return at::cat({run.optimizer.first_moments()[0], run.optimizer.first_moments()[1].flatten()});
+  };
+  const at::Tensor gradient = at::tensor({3.0, 3.0, 4.0});
+  expect_near(moments(0), 0.1 * gradient, 1e-6);
+  expect_near(moments(10), 0.1 * gradient, 1e-6);  // longer than they are
+  expect_near(moments(0.5), 0.1 * 0.5 * gradient / std::sqrt(34), 1e-6);
 }
 
 void a_step_without_objects_is_one(void**) {
@@ -197,7 +217,7 @@ void bad_settings_are_named(void**) {
   refused("label_smoothing", [](PretrainConfig& c) { c.label_smoothing = 0.1; });
   refused("learning_rate", [](PretrainConfig& c) { c.learning_rate = -1; });
 
-  const Start one_class({{"classes", 1}});
+  const Start one_class(Json{{"classes", 1}});
   expect_error(Code::kInvalidArgument, "2 categories", [&] { one_class.train(settings(1)); });
   Start empty;
   empty.data = empty.data.take({});
@@ -223,6 +243,7 @@ int main() {
       cmocka_unit_test(all_weights_but_statistics_are_trained),
       cmocka_unit_test(training_repeats_with_its_seed),
       cmocka_unit_test(a_run_goes_on_as_if_nothing_had_happened),
+      cmocka_unit_test(gradients_are_clipped_together),
       cmocka_unit_test(a_step_without_objects_is_one),
       cmocka_unit_test(a_nan_names_its_step),
       cmocka_unit_test(bad_settings_are_named),

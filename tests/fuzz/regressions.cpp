@@ -14,7 +14,8 @@
 #define TARGETS(X)     \
   X(adapter_container) \
   X(manifest)          \
-  X(safetensors) X(torch_pickle) X(pickle) X(idx) X(image) X(settings) X(journal) X(receipts)
+  X(safetensors)       \
+  X(torch_pickle) X(pickle) X(idx) X(image) X(settings) X(journal) X(receipts) X(coco) X(voc)
 #define DECLARE(name) int fuzz_##name(const uint8_t* data, size_t size);
 TARGETS(DECLARE)
 
@@ -104,8 +105,18 @@ void write_corpus() {
       ForgetConfig::defaults_for(MethodKind::kGsLoraPlusPlus, HeadKind::kLinear).to_json().dump());
   put("settings", "pretrain", PretrainConfig{}.to_json().dump());
   for (const std::string& arch : architecture_names()) {
-    put("settings", arch, ModelSpec::defaults(arch).to_json().dump());
+    put("settings", arch, default_spec(arch).dump());
   }
+  put("coco", "two_objects",
+      R"({"images":[{"id":3,"file_name":"a.pgm","width":8,"height":4}],)"
+      R"("categories":[{"id":7,"name":"dog"},{"id":1,"name":"cat"}],)"
+      R"("annotations":[{"id":1,"image_id":3,"category_id":7,)"
+      R"("bbox":[1,1,3,2],"area":5.5,"iscrowd":0},)"
+      R"({"id":2,"image_id":3,"category_id":1,"bbox":[-1,0,12,4],"iscrowd":1}]})");
+  put("voc", "one_object",
+      "<annotation><filename>a.pgm</filename><size><width>8</width><height>4</height></size>"
+      "<object><name>dog</name><difficult>0</difficult><bndbox><xmin>1</xmin><ymin>1</ymin>"
+      "<xmax>5</xmax><ymax>3</ymax></bndbox></object></annotation>");
   put("settings", "transform", R"({"resize":256,"center_crop":224,"mean":[0.5],"std":[0.2]})");
   {
     const TemporaryFolder scratch;

@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
     *) targets+=("$1"); shift ;;
   esac
 done
-all=(adapter_container manifest safetensors torch_pickle pickle idx image settings journal receipts)
+all=(adapter_container manifest safetensors torch_pickle pickle idx image settings journal receipts coco voc)
 [ ${#targets[@]} -gt 0 ] || targets=("${all[@]}")
 for target in "${targets[@]}"; do
   [[ " ${all[*]} " == *" $target "* ]] || { echo "there is no target $target; known are: ${all[*]}" >&2; exit 2; }
@@ -35,8 +35,9 @@ flags=(-std=c++20 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-saniti
 # What the targets need of the library; no file of it needs OpenMP.
 sources=(src/support/{code_name,json,random}.cpp
          src/storage/{digest,file,safetensors,zstd_frame,adapter_format,adapter_file,zip,pickle,torch_pickle,sqlite}.cpp
-         src/data/{dataset,transform,idx,decode,decode_jpeg,decode_png,decode_pnm}.cpp
-         src/models/{spec,heads}.cpp src/adapters/manifest.cpp src/forgetting/config.cpp
+         src/data/{dataset,selection,transform,idx,decode,decode_jpeg,decode_png,decode_pnm}.cpp
+         src/data/{detection_dataset,detection_records,coco,voc}.cpp
+         src/models/{spec,heads,detector_spec,resnet}.cpp src/adapters/manifest.cpp src/forgetting/config.cpp
          src/engine/{journal,receipt}.cpp)
 compile() {  # compile SOURCE
   object=$out/${1//\//_}.o
@@ -62,7 +63,7 @@ objects=()
 for source in "${sources[@]}"; do objects+=("$out/${source//\//_}.o"); done
 for target in "${targets[@]}"; do
   clang++ -fsanitize=fuzzer,address,undefined "$out/tests_fuzz_$target.cpp.o" "${objects[@]}" \
-    -L"${torch[1]}" -ltorch_cpu -lc10 "${rpaths[@]}" -lzstd -lsodium -lsqlite3 -lz -ljpeg -lpng \
+    -L"${torch[1]}" -ltorch_cpu -lc10 "${rpaths[@]}" -lzstd -lsodium -lsqlite3 -lz -ljpeg -lpng -ltinyxml2 \
     -o "$out/fuzz_$target"
 done
 

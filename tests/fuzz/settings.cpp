@@ -2,6 +2,7 @@
 #include "data/transform.h"
 #include "forgetting/config.h"
 #include "fuzz/fuzz.h"
+#include "models/detector_spec.h"
 #include "models/spec.h"
 
 FUZZ_TARGET(settings) {
@@ -25,5 +26,6 @@ FUZZ_TARGET(settings) {
     config.validate();
   });
   tried([&] { ModelSpec::from_json(ModelSpec::from_json(json).to_json()); });
+  tried([&] { DetectorSpec::from_json(DetectorSpec::from_json(json).to_json()); });
   tried([&] { Transform::from_json(Transform::from_json(json).to_json()); });
 }

@@ -102,6 +102,51 @@ void sizes_are_the_published_ones(void**) {
   assert_int_equal(lora, 245'760);
 }
 
+/// Every stage of a narrow network is narrower in proportion, under the same names.
+void a_narrow_backbone_has_the_same_parts(void**) {
+  assert_true(resnet_channels("resnet18") == std::vector<int64_t>({128, 256, 512}));
+  assert_true(resnet_channels("resnet34", 24) == std::vector<int64_t>({48, 96, 192}));
+  assert_true(resnet_channels("resnet50", 16) == std::vector<int64_t>({128, 256, 512}));
+  for (const char* name : {"resnet18", "resnet50"}) {
+    const std::vector<TensorSpec> whole = resnet_tensors(name, "net."),
+                                  quarter = resnet_tensors(name, "net.", 16);
+    assert_int_equal(whole.size(), quarter.size());
+    for (size_t i = 0; i < whole.size(); ++i) {
+      assert_string_equal(whole[i].name.c_str(), quarter[i].name.c_str());
+      for (size_t d = 0; d < whole[i].shape.size(); ++d) {
+        const int64_t side = whole[i].shape[d];  // of an image's channels and kernels, or a width
+        assert_int_equal(quarter[i].shape[d], side >= 64 ? side / 4 : side);
+      }
+    }
+  }
+}
+
+void the_width_of_a_backbone_is_part_of_the_spec(void**) {
+  const Json narrow = {
+      {"arch", "deformable_detr"}, {"backbone", "resnet18"}, {"backbone_width", 8}};
+  const DetectorSpec spec = DetectorSpec::from_json(narrow);
+  assert_true(spec.feature_channels == std::vector<int64_t>({16, 32, 64}));
+  assert_true(DetectorSpec::from_json(spec.to_json()).to_json() == spec.to_json());
+  assert_int_equal(spec.to_json().at("backbone_width").get<int64_t>(), 8);
+  // The published width is not written: specs keep the digests that they had without the field.
+  const DetectorSpec published = DetectorSpec::from_json(with(narrow, {{"backbone_width", 64}}));
+  assert_false(published.to_json().contains("backbone_width"));
+  for (const int64_t width : {0, 12, 264}) {
+    expect_error(Code::kInvalidArgument, "backbone_width", [&] {
+      DetectorSpec::from_json(with(narrow, {{"backbone_width", width}}));
+    });
+  }
+  expect_error(Code::kInvalidArgument, "backbone_width", [] {
+    detector(with(kTiny, {{"backbone_width", 8}}));
+  });
+
+  const DeformableDetr model(spec);
+  const Weights weights = model.random_weights(RandomStream(1, "base"));
+  const std::vector<at::Tensor> maps = model.backbone(weights).features(at::ones({1, 3, 32, 64}));
+  assert_true(maps[0].sizes() == at::IntArrayRef({1, 16, 4, 8}));
+  assert_true(maps[2].sizes() == at::IntArrayRef({1, 64, 1, 2}));
+}
+
 void sites_are_among_the_weights(void**) {
   const DeformableDetr model = detector(kTiny);
   const Weights weights = model.random_weights(RandomStream(1, "base"));
@@ -532,6 +577,8 @@ int main() {
   using namespace lethe::testing;
   const CMUnitTest tests[] = {
       cmocka_unit_test(sizes_are_the_published_ones),
+      cmocka_unit_test(a_narrow_backbone_has_the_same_parts),
+      cmocka_unit_test(the_width_of_a_backbone_is_part_of_the_spec),
       cmocka_unit_test(sites_are_among_the_weights),
       cmocka_unit_test(folding_changes_nothing),
       cmocka_unit_test(sine_positions_by_hand),

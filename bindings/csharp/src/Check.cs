@@ -69,6 +69,16 @@ namespace Lethe
             }
         }
 
+        /* As many elements as `count` objects have, `each` an object. */
+        internal static void ForEach(long length, long each, long count, string name)
+        {
+            if (length != each * count)
+            {
+                throw new ArgumentException("the array has " + length + " elements, " + count
+                    + " labels ask for " + each * count, name);
+            }
+        }
+
         /* Of lethe.h: since 1970, 0 is none. */
         internal static long Milliseconds(DateTimeOffset? time)
         {

@@ -51,7 +51,7 @@ namespace Lethe
             handle.Dispose();
         }
 
-        /// <summary>Semantic version of the native library, for example "0.3.0".</summary>
+        /// <summary>Semantic version of the native library, for example "0.4.0".</summary>
         public static string Version
         {
             get
@@ -92,8 +92,8 @@ namespace Lethe
             return json.TakeText();
         }
 
-        /// <summary>Names of the built-in architectures: "vit", "face_vit",
-        /// "face_vits".</summary>
+        /// <summary>Names of the built-in architectures: "vit", "face_vit", "face_vits",
+        /// "deformable_detr".</summary>
         public static IReadOnlyList<string> ArchNames
         {
             get

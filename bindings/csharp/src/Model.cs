@@ -14,7 +14,9 @@ namespace Lethe
         /// <param name="runtime">Where it lives.</param>
         /// <param name="specJson">At least {"arch":"vit","classes":10}; the other fields,
         /// image_size, channels, patch_size, dim, depth, heads and so on, default to those of <see
-        /// cref="LetheRuntime.ArchDefaultSpec"/>; unknown ones are refused.</param>
+        /// cref="LetheRuntime.ArchDefaultSpec"/>; unknown ones are refused. A detector is
+        /// {"arch":"deformable_detr","classes":80}, with the fields backbone, queries, shorter_side
+        /// and so on.</param>
         /// <param name="device">"cpu", "cuda" or "cuda:N"; null means "cpu".</param>
         /// <exception cref="LetheException"><see cref="Status.Corrupt"/>: not JSON; <see
         /// cref="Status.NotFound"/>: unknown arch; <see cref="Status.Device"/>: no such device, or
@@ -36,8 +38,9 @@ namespace Lethe
         /// <summary>Replaces the base weights by those of a file: safetensors, or a PyTorch state
         /// dict (.pt, .pth), which is read without running anything in it. All or
         /// nothing.</summary>
-        /// <param name="path">Names of torchvision, timm, Hugging Face (vit) and the paper's code
-        /// (face_vit) are understood.</param>
+        /// <param name="path">Names of torchvision, timm, Hugging Face (vit), the paper's code
+        /// (face_vit), and the published code and Hugging Face (deformable_detr) are
+        /// understood.</param>
         /// <param name="limits">Null: the defaults.</param>
         /// <exception cref="LetheException"><see cref="Status.NotFound"/>, <see cref="Status.Io"/>:
         /// the file; <see cref="Status.Corrupt"/>: truncated, contradictory, not finite; <see

@@ -15,7 +15,8 @@ namespace Lethe
         /// <returns>N rows, a column for each class.</returns>
         /// <exception cref="ArgumentException">The array does not fit its shape.</exception>
         /// <exception cref="LetheException"><see cref="Status.InvalidArgument"/>: a shape that the
-        /// model does not have, NaN or infinity.</exception>
+        /// model does not have, NaN or infinity; <see cref="Status.Unsupported"/>: the model is a
+        /// detector.</exception>
         public unsafe Scores Predict(float[] images, long[] shape, int threads = 0)
         {
             Check.Fits(Check.NotNull(images, nameof(images)).Length, nameof(images), shape,
@@ -92,7 +93,8 @@ namespace Lethe
         }
 
         /// <summary>Accuracy over a dataset, in percent: acc (all), acc_f, acc_r, acc_o,
-        /// acc_class.N for each class with samples, samples, seconds.</summary>
+        /// acc_class.N for each class with samples, samples, seconds; of a detector ap and ap50 for
+        /// acc, the COCO AP in percent.</summary>
         /// <param name="dataset">Samples of the model's image shape.</param>
         /// <param name="options">Null: the defaults.</param>
         /// <returns>A report of the caller's.</returns>

@@ -31,7 +31,8 @@ namespace Lethe
         /// training could change, percent of all parameters), steps, seconds, peak_memory_mib. And
         /// what <see cref="ForgetConfig.Audits"/> asks for, held-out samples given: mia_loss_auc and
         /// other mia_..., verification_..., probe_f, probe_r, relearning_steps, relearning_reached;
-        /// lethe.h says more of them.</summary>
+        /// lethe.h says more of them. Of detectors ap for acc in every name, the COCO AP in
+        /// percent, and ap50 at the IoU 0.50; detectors have no audits.</summary>
         /// <param name="name">Its name.</param>
         /// <returns>Its value.</returns>
         /// <exception cref="LetheException"><see cref="Status.NotFound"/>: there is no such figure;

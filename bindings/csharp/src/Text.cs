@@ -1,4 +1,6 @@
 using System;
+using System.Collections.Generic;
+using System.Globalization;
 using System.Text;
 
 namespace Lethe
@@ -30,6 +32,30 @@ namespace Lethe
             {
                 throw new ArgumentException("the text contains half of a surrogate pair", name);
             }
+        }
+
+        /* Texts as a JSON list. */
+        internal static string JsonList(IReadOnlyList<string> texts, string name)
+        {
+            var json = new StringBuilder("[");
+            foreach (string text in texts)
+            {
+                Required(text, name);
+                json.Append(json.Length == 1 ? "\"" : ",\"");
+                foreach (char c in text)
+                {
+                    if (c < ' ')
+                    {
+                        json.Append("\\u").Append(((int)c).ToString("x4",
+                            CultureInfo.InvariantCulture));
+                        continue;
+                    }
+                    if (c == '"' || c == '\\') json.Append('\\');
+                    json.Append(c);
+                }
+                json.Append('"');
+            }
+            return json.Append(']').ToString();
         }
 
         internal static unsafe string Of(IntPtr text)

@@ -16,6 +16,8 @@ namespace Lethe.Tests
             using (Engine engine = Tiny.Engine(model))
             {
                 long[] one = { 1 }, shape = Tiny.Shape(8), labels = Tiny.Labels(8);
+                long[] rgb = { 1, 3, 8, 8 };
+                float[] box = { 1, 1, 2, 2 };
                 float[] images = Tiny.Images(8, 1);
                 foreach (Action action in new Action[]
                 {
@@ -40,6 +42,18 @@ namespace Lethe.Tests
                     () => Dataset.FromIdx(runtime, "a", null),
                     () => Dataset.FromImageFolder(null, "a"),
                     () => Dataset.FromImageFolder(runtime, null),
+                    () => Dataset.FromCoco(null, "a", "b"),
+                    () => Dataset.FromCoco(runtime, null, "b"),
+                    () => Dataset.FromCoco(runtime, "a", null),
+                    () => Dataset.FromVoc(runtime, "a", null),
+                    () => Dataset.FromVoc(runtime, "a", "b", new string[] { null }),
+                    () => Dataset.FromBoxes(null, new byte[192], rgb, box, one, one, 4),
+                    () => Dataset.FromBoxes(runtime, null, rgb, box, one, one, 4),
+                    () => Dataset.FromBoxes(runtime, new byte[192], rgb, null, one, one, 4),
+                    () => Dataset.FromBoxes(runtime, new byte[192], rgb, box, null, one, 4),
+                    () => Dataset.FromBoxes(runtime, new byte[192], rgb, box, one, null, 4),
+                    () => model.Detect((byte[])null, rgb), () => model.Detect(new byte[192], null),
+                    () => model.DetectDataset(null),
                     () => data.Select(Select.KeepClasses, null), () => ForgetConfig.FromJson(null),
                     () => new ForgetConfig().Apply(null), () => new Engine(null),
                     () => engine.Enqueue("x", null, null, data),
@@ -72,7 +86,7 @@ namespace Lethe.Tests
             using (Dataset data = Tiny.Data(8, 1))
             using (Engine engine = Tiny.Engine(model))
             {
-                var none = new long[0];
+                long[] none = new long[0], one = { 0 }, rgb = { 1, 3, 8, 8 };
                 float[] image = Tiny.Images(1, 1);
                 foreach (Action action in new Action[]
                 {
@@ -87,6 +101,10 @@ namespace Lethe.Tests
                     () => Dataset.FromTensors(runtime, image, Tiny.Shape(1), new long[2], 4),
                     () => Dataset.FromTensors(runtime, new byte[64], Tiny.Shape(1), none, 4),
                     () => Dataset.FromTensors(runtime, new byte[0], Tiny.Shape(0), none, 4),
+                    () => Dataset.FromBoxes(runtime, new byte[191], rgb, new float[4], one, one, 4),
+                    () => Dataset.FromBoxes(runtime, new byte[192], rgb, new float[3], one, one, 4),
+                    () => Dataset.FromBoxes(runtime, new byte[192], rgb, new float[4], one, none, 4),
+                    () => model.Detect(new byte[193], rgb), () => model.Detect(new byte[0], rgb),
                     () => model.LoadWeights(new byte[0]),
                     () => Adapter.LoadMemory(runtime, new byte[0]),
                     () => Adapter.ImportPeft(model, "f", "r", none),

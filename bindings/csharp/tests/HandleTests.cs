@@ -19,6 +19,7 @@ namespace Lethe.Tests
             Dataset data = Tiny.Data(8, 1);
             var engine = new Engine(model, new EngineOptions { Paused = true });
             Job job = engine.Enqueue("a", new long[] { 1 }, Tiny.Quick(), data);
+            Dataset open = DetectionTests.Squares();
             Model forgetful = Tiny.Forgetful();
             Adapter adapter = forgetful.AdapterAt(0);
             Report report = forgetful.Evaluate(data);
@@ -41,13 +42,15 @@ namespace Lethe.Tests
                     model.Seal,
                     () => model.Predict(Tiny.Images(1, 1), Tiny.Shape(1)), () => new Engine(model),
                     () => model.BaseFingerprint(), () => model.Tensors(),
-                    () => model.LoadWeights("x")
+                    () => model.LoadWeights("x"), () => model.DetectDataset(open),
+                    () => model.Detect(new byte[192], new long[] { 1, 3, 8, 8 })
                 },
                 ["Dataset"] = new Action[]
                 {
                     () => Use(data.Size), () => data.Split(0.5), () => data.Sample(0),
-                    () => data.InfoJson(),
-                    () => forgetful.Evaluate(data),
+                    () => data.InfoJson(), () => data.Image(0, out _, out _),
+                    () => data.Objects(0), () => data.DropObjects(0.5),
+                    () => forgetful.Evaluate(data), () => forgetful.DetectDataset(data),
                     () => data.Select(Select.KeepClasses, new long[] { 1 })
                 },
                 ["Engine"] = new Action[]
@@ -82,6 +85,7 @@ namespace Lethe.Tests
                 }
             }
             forgetful.Dispose();
+            open.Dispose();
         }
 
         static void Use<T>(T value) { }
@@ -233,10 +237,14 @@ namespace Lethe.Tests
         {
             using (Model model = Tiny.Model())
             using (Dataset data = Tiny.Data(8, 1))
+            using (Dataset boxes = DetectionTests.Squares())
             {
                 float[] images = Tiny.Images(8, 1);
                 Action once = () =>
                 {
+                    boxes.Image(0, out _, out _);
+                    boxes.Objects(0);
+                    boxes.DropObjects(0.5).Dispose();
                     model.Predict(images, Tiny.Shape(8), 1);
                     model.InfoJson();
                     model.Clone().Dispose();

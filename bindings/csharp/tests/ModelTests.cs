@@ -210,7 +210,8 @@ namespace Lethe.Tests
 
         public static void TheRuntimeTells()
         {
-            Assert.Equal(new[] { "vit", "face_vit", "face_vits" }, LetheRuntime.ArchNames.ToArray());
+            Assert.Equal(new[] { "vit", "face_vit", "face_vits", "deformable_detr" },
+                LetheRuntime.ArchNames.ToArray());
             Assert.Contains(LetheRuntime.ArchDefaultSpec("face_vit"), "\"arch\"");
             Assert.Contains(LetheRuntime.BuildInfoJson(), LetheRuntime.Version, "libtorch");
             Assert.Equal((int)Built.Abi >> 16, LetheRuntime.AbiVersion >> 16);

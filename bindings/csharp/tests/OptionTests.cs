@@ -15,8 +15,9 @@ namespace Lethe.Tests
             return Regex.Replace(name, "(?<!^)([A-Z])", "_$1").ToLowerInvariant();
         }
 
-        /* Every field of every pair of method and head, as the library itself writes it. Of the two
-         * methods that ABI 1.1 knew it leaves out the ten later fields while they are the default. */
+        /* Every field of every pair of method and head, as the library itself writes it. It leaves
+         * out fields that are younger than the method while they are the default, which Audits and
+         * GradientClip of detectors are not. */
         public static void ForgetDefaultsAreTheLibrarys()
         {
             foreach (Method method in Enum.GetValues(typeof(Method)))
@@ -28,7 +29,9 @@ namespace Lethe.Tests
                     Dictionary<string, string> json = Fields(config.ToJson());
                     PropertyInfo[] properties = typeof(ForgetConfig).GetProperties();
                     bool first = method == Method.GsLora || method == Method.GsLoraPp;
-                    Assert.Equal(properties.Length - (first ? 10 : 0), json.Count);
+                    int younger = first ? 11 : 1;
+                    if (head == Head.Detection) younger -= first ? 2 : 1;
+                    Assert.Equal(properties.Length - younger, json.Count);
                     foreach (PropertyInfo property in properties)
                     {
                         object value = property.GetValue(config);
@@ -58,6 +61,8 @@ namespace Lethe.Tests
             Assert.Equal(10.0, new ForgetConfig(Method.Lirf).Temperature);
             Assert.Equal(Audits.Membership, new ForgetConfig(Method.Retrain).Audits);
             Assert.Equal(Form.Corrected, new ForgetConfig(Method.Lwf).Form);
+            Assert.Equal(0.1, new ForgetConfig(Method.GsLora, Head.Detection).GradientClip);
+            Assert.Equal(Audits.None, new ForgetConfig(Method.GsLora, Head.Detection).Audits);
         }
 
         public static void LaterForgetFieldsCrossBothWays()
@@ -67,14 +72,15 @@ namespace Lethe.Tests
                 Form = Form.Reference, LoraPosition = LoraPosition.Attention, FirstBlock = 1,
                 StructureSearch = StructureSearch.Sparsest, Audits = Audits.Probe | Audits.Relearning,
                 PenaltyWeight = 1.5, DistillationWeight = 2.5, ReplayWeight = 3.5, Temperature = 4.5,
-                Smoothing = 5.5, PrototypeSource = PrototypeSource.RandomNetwork
+                Smoothing = 5.5, GradientClip = 6.5, PrototypeSource = PrototypeSource.RandomNetwork
             };
             string json = config.ToJson();
             Assert.Contains(json, "\"method\":\"der++\"", "\"form\":\"reference\"",
                 "\"lora_position\":\"attention\"", "\"first_block\":1",
                 "\"structure_search\":\"sparsest\"", "\"audits\":12", "\"penalty_weight\":1.5",
                 "\"distillation_weight\":2.5", "\"replay_weight\":3.5", "\"temperature\":4.5",
-                "\"smoothing\":5.5", "\"prototype_source\":\"random-network\"");
+                "\"smoothing\":5.5", "\"gradient_clip\":6.5",
+                "\"prototype_source\":\"random-network\"");
             ForgetConfig again = ForgetConfig.FromJson(json);
             foreach (PropertyInfo property in typeof(ForgetConfig).GetProperties())
             {

@@ -61,8 +61,9 @@ namespace Lethe.Tests
         {
             string name = type.FullName.Replace("Lethe.", "");
             bool isStatic = type.IsAbstract && type.IsSealed;
-            string kind = type.IsEnum ? "enum" : isStatic ? "static class" : "class";
-            bool isPlain = type.IsEnum || type.BaseType == typeof(object);
+            string kind = type.IsEnum ? "enum" : type.IsValueType ? "struct"
+                : isStatic ? "static class" : "class";
+            bool isPlain = type.IsValueType || type.BaseType == typeof(object);
             string bases = isPlain ? "" : " : " + NameOf(type.BaseType);
             IEnumerable<Type> interfaces = type.IsEnum ? new Type[0] : type.GetInterfaces();
             yield return name + " " + kind + bases

@@ -6,8 +6,8 @@ using System.Reflection;
 
 namespace Lethe.Tests
 {
-    /* Usage: lethe-tests.exe ROOT [PART]: the tests whose name contains PART, or all. ROOT holds
-     * the sources.
+    /* Usage: lethe-tests.exe ROOT [PART...]: the tests whose name contains a PART, or all. ROOT
+     * holds the sources.
      *
      * A test is a public static method of a class that ends with "Tests". */
     static class Runner
@@ -22,14 +22,14 @@ namespace Lethe.Tests
             }
             if (arguments.Length < 1)
             {
-                Console.Error.WriteLine("usage: lethe-tests.exe ROOT [PART]");
+                Console.Error.WriteLine("usage: lethe-tests.exe ROOT [PART...]");
                 return 2;
             }
             Root = arguments[0];
-            string part = arguments.Length > 1 ? arguments[1] : "";
+            string[] parts = arguments.Length > 1 ? arguments.Skip(1).ToArray() : new[] { "" };
             var failed = new List<string>();
             int passed = 0;
-            foreach (MethodInfo test in Tests().Where(test => NameOf(test).Contains(part)))
+            foreach (MethodInfo test in Tests().Where(test => parts.Any(NameOf(test).Contains)))
             {
                 var watch = Stopwatch.StartNew();
                 try

@@ -71,10 +71,10 @@ extern "C" {
 /* ================================================================== 1. Version and errors */
 
 #define LETHE_VERSION_MAJOR 0
-#define LETHE_VERSION_MINOR 3
+#define LETHE_VERSION_MINOR 4
 #define LETHE_VERSION_PATCH 0
 /** For `#if LETHE_VERSION_NUMBER >= ...`: major * 10000 + minor * 100 + patch. */
-#define LETHE_VERSION_NUMBER 300
+#define LETHE_VERSION_NUMBER 400
 /** The ABI this header describes: major << 16 | minor. */
 #define LETHE_ABI_VERSION 0x00010003u
 
@@ -119,7 +119,7 @@ typedef const lethe_api_v1* (*lethe_get_api_function)(uint32_t major);
  *  Example: `const lethe_api_v1* lethe = lethe_get_api(1);` */
 LETHE_API const lethe_api_v1* lethe_get_api(uint32_t major);
 
-/** Semantic version of the loaded library, for example "0.3.0". Borrowed for ever. [any-thread] [fast]
+/** Semantic version of the loaded library, for example "0.4.0". Borrowed for ever. [any-thread] [fast]
  *  Example: `puts(lethe_version_string());` */
 LETHE_API const char* lethe_version_string(void);
 
@@ -796,7 +796,9 @@ LETHE_API lethe_status lethe_forget_config_validate(const lethe_forget_config* c
 LETHE_API lethe_status lethe_method_info_json(lethe_buffer** out_json);
 
 /** Settings of pre-training: cross entropy (margin heads with their margin), AdamW, linear warm-up,
- *  cosine to min_learning_rate, all base weights trained. */
+ *  cosine to min_learning_rate, all base weights trained. Since 1.3 of detectors: the losses of Deformable
+ *  DETR (focal, L1, GIoU after a Hungarian matching), gradients clipped at 0.1, the statistics of batch
+ *  normalisation frozen; label_smoothing, shift and erase must be 0. */
 typedef struct lethe_pretrain_config {
   uint32_t struct_size;
   int32_t epochs;            /**< default 30 */
@@ -876,6 +878,9 @@ LETHE_API lethe_status lethe_engine_create(lethe_model* model, const lethe_engin
  *  `validation_set` (may be NULL): held-out samples of all classes, for the quality gate and the
  *  report; without it both use the training samples.
  *  Sets are shared, not copied, and may be freed at once.
+ *  Since 1.3 a detector takes sets with boxes, the config's defaults being those of LETHE_HEAD_DETECTION:
+ *  of each image the objects of other classes are dropped, data_ratio and few_shot (times the number of
+ *  classes) count images. GS-LoRA(++) and the methods that lethe_method_info_json names for detectors.
  *
  *  Everything that can be checked is checked here: LETHE_E_NOT_FOUND: a class the model does not have,
  *  or that has no sample. LETHE_E_INVALID_ARGUMENT: no classes, all classes, a class named twice, an

@@ -53,6 +53,12 @@ final class Check {
     return copy;
   }
 
+  /** For `taker`, who takes images of bytes alone. */
+  static Images ofBytes(Images images, String taker) {
+    that(!present(images, "images").isFloat, "images are floats; " + taker + " takes bytes");
+    return images;
+  }
+
   static String path(Path path, String name) {
     that(present(path, name).getFileSystem() == FileSystems.getDefault(),
         name + " is not of the default file system: " + path);

@@ -1,8 +1,16 @@
 package io.lethe;
 
 import java.nio.file.Path;
+import java.util.List;
 
-/** Labelled images in memory. Immutable; parts share their pixels. */
+/**
+ * Images, each with a label, or with boxes around any number of objects. Immutable; parts share
+ * their pixels.
+ *
+ * <p>A dataset with boxes comes from {@link #fromCoco fromCoco}, {@link #fromVoc fromVoc} or {@link
+ * #fromBoxes fromBoxes} and is for detectors only; tasks take it as they take the other kind. What
+ * is of one kind alone throws {@link LetheException} with {@link Status#UNSUPPORTED} for the other.
+ */
 public final class Dataset extends Handle {
 
   /**
@@ -14,10 +22,20 @@ public final class Dataset extends Handle {
   public record Sample(float[] image, long label) {}
 
   /**
+   * An image of a dataset with boxes, as its source has it. {@link Images#of(byte[], long...)
+   * Images.of}{@code (pixels, 1, 3, height, width)} is what a detector takes.
+   *
+   * @param pixels bytes 0..255, 3,H,W
+   * @param height in pixels
+   * @param width in pixels
+   */
+  public record Image(byte[] pixels, int height, int width) {}
+
+  /**
    * Two disjoint parts of a dataset.
    *
    * @param first the rest
-   * @param second the asked fraction of each class
+   * @param second the asked fraction of each class, with boxes of all images
    */
   public record Split(Dataset first, Dataset second) implements AutoCloseable {
     /** Closes both. */
@@ -123,7 +141,85 @@ public final class Dataset extends Handle {
   }
 
   /**
-   * A part of the dataset.
+   * Reads COCO instances: one JSON file with "images", "annotations" and "categories", and the
+   * folder of its images. A category's class is its place by ascending id. Images are decoded when
+   * they are looked at. Boxes are cut at the image's border; those without an area are left out and
+   * counted ("left_out" of {@link #infoJson()}). Crowds are neither learnt nor counted, as COCO
+   * does.
+   *
+   * @param runtime its surroundings
+   * @param annotations the JSON file
+   * @param imageFolder folder of the images
+   * @return a new dataset with boxes
+   * @throws LetheException {@link Status#NOT_FOUND}: the file, the folder, an image. {@link
+   *     Status#CORRUPT}: not JSON, an id that nothing has or two have, a box outside its image, of
+   *     negative size or not finite; the message names the record. {@link Status#LIMIT_EXCEEDED}
+   */
+  public static Dataset fromCoco(LetheRuntime runtime, Path annotations, Path imageFolder) {
+    String annotationsPath = Check.path(annotations, "annotations");
+    String imagePath = Check.path(imageFolder, "imageFolder");
+    try (Pointer r = Check.present(runtime, "runtime").use()) {
+      return new Dataset(Buffers.handle(
+          out -> Native.dataset_from_coco(r.address, annotationsPath, imagePath, out)));
+    }
+  }
+
+  /**
+   * Reads Pascal VOC: a folder of XML files, one an image, and the folder of the images. Difficult
+   * objects are treated as crowds. Otherwise as {@link #fromCoco(LetheRuntime, Path, Path)}.
+   *
+   * @param runtime its surroundings
+   * @param annotationsFolder folder of the XML files
+   * @param imageFolder folder of the images; may be the same
+   * @param classNames the classes in their order; null or empty: all names found, in lexicographic
+   *     order
+   * @return a new dataset with boxes
+   * @throws LetheException as there, and {@link Status#INVALID_ARGUMENT}: a name that classNames
+   *     lacks. {@link Status#UNSUPPORTED}: a document type
+   */
+  public static Dataset fromVoc(LetheRuntime runtime, Path annotationsFolder, Path imageFolder,
+      List<String> classNames) {
+    String annotationsPath = Check.path(annotationsFolder, "annotationsFolder");
+    String imagePath = Check.path(imageFolder, "imageFolder");
+    String names = classNames == null || classNames.isEmpty() ? null
+        : Text.jsonList(classNames, "classNames");
+    try (Pointer r = Check.present(runtime, "runtime").use()) {
+      return new Dataset(Buffers.handle(
+          out -> Native.dataset_from_voc(r.address, annotationsPath, imagePath, names, out)));
+    }
+  }
+
+  /**
+   * Makes a dataset with boxes from arrays, which are copied.
+   *
+   * @param runtime its surroundings
+   * @param images N images of bytes with 3 channels
+   * @param boxes M times left, top, right, bottom in pixels, inside the image and with an area
+   * @param labels M classes, each in 0..classCount-1
+   * @param imageOf M times the image that the box is in, 0..N-1
+   * @param classCount number of classes
+   * @return a new dataset with boxes
+   * @throws LetheException {@link Status#INVALID_ARGUMENT}: a box, a label or an image out of
+   *     range; the message names it
+   */
+  public static Dataset fromBoxes(LetheRuntime runtime, Images images, float[] boxes, long[] labels,
+      long[] imageOf, long classCount) {
+    Check.present(runtime, "runtime");
+    Check.ofBytes(images, "a dataset with boxes");
+    int objects = Check.present(labels, "labels").length;
+    Check.that(Check.present(boxes, "boxes").length == 4L * objects,
+        "boxes has " + boxes.length + " values for " + objects + " labels; each box has 4");
+    Check.that(Check.present(imageOf, "imageOf").length == objects,
+        "imageOf has " + imageOf.length + " values for " + objects + " labels");
+    try (Pointer r = runtime.use()) {
+      return new Dataset(Buffers.handle(out -> Native.dataset_from_boxes(r.address, images.data,
+          images.shape(), boxes, labels, imageOf, classCount, out)));
+    }
+  }
+
+  /**
+   * A part of the dataset. With boxes: images with an object of these (of other) classes, and of
+   * their objects only those.
    *
    * @param what what the values are
    * @param values classes, or positions; may be empty for {@link Select#DROP_CLASSES}
@@ -139,7 +235,8 @@ public final class Dataset extends Handle {
    *
    * @param what what the values are
    * @param values classes, or positions; may be empty for {@link Select#DROP_CLASSES}
-   * @param fewShot that many samples of each class; 0: all
+   * @param fewShot that many samples of each class, with boxes that many times the number of
+   *     classes images in all; 0: all
    * @param seed equal seeds give equal samples
    * @return a new dataset
    * @throws LetheException {@link Status#NOT_FOUND}: a class that the dataset does not know
@@ -157,7 +254,7 @@ public final class Dataset extends Handle {
   /**
    * Two disjoint parts.
    *
-   * @param fraction of each class, 0..1, rounded, that is in the second
+   * @param fraction of each class (with boxes: of all images), 0..1, rounded, that is in the second
    * @param seed equal seeds give equal parts
    * @return both parts
    */
@@ -186,7 +283,8 @@ public final class Dataset extends Handle {
    *
    * @param index 0..size-1
    * @return its pixels and label
-   * @throws LetheException {@link Status#NOT_FOUND} outside
+   * @throws LetheException {@link Status#NOT_FOUND} outside. {@link Status#UNSUPPORTED}: the
+   *     dataset has boxes, see {@link #image(long)}
    */
   public Sample sample(long index) {
     long[] label = new long[1];
@@ -197,7 +295,56 @@ public final class Dataset extends Handle {
   }
 
   /**
-   * Size, classes, names, samples per class, image shape, transform, content digest.
+   * An image of a dataset with boxes, as its source has it.
+   *
+   * @param index 0..size-1
+   * @return its pixels and size
+   * @throws LetheException {@link Status#NOT_FOUND} outside. {@link Status#UNSUPPORTED}: the
+   *     dataset has no boxes. {@link Status#IO}, {@link Status#CORRUPT}: the file
+   */
+  public Image image(long index) {
+    long[] height = new long[1];
+    long[] width = new long[1];
+    try (Pointer self = use()) {
+      byte[] pixels = Buffers.bytes(
+          out -> Native.dataset_image(self.address, index, out, height, width));
+      return new Image(pixels, (int) height[0], (int) width[0]);
+    }
+  }
+
+  /**
+   * The objects in an image of a dataset with boxes.
+   *
+   * @param index 0..size-1
+   * @return an unmodifiable list
+   * @throws LetheException {@link Status#NOT_FOUND} outside. {@link Status#UNSUPPORTED}: the
+   *     dataset has no boxes
+   */
+  public List<DetectedObject> objects(long index) {
+    try (Pointer self = use()) {
+      return DetectedObject.listOf(
+          Buffers.floats(out -> Native.dataset_objects(self.address, index, out)));
+    }
+  }
+
+  /**
+   * The same images without a part of their objects: annotations that were never made. Crowds stay.
+   *
+   * @param share of the objects, 0..1, that is left out
+   * @param seed equal seeds leave out equal objects
+   * @return a new dataset
+   * @throws LetheException {@link Status#UNSUPPORTED}: the dataset has no boxes
+   */
+  public Dataset dropObjects(double share, long seed) {
+    try (Pointer self = use()) {
+      return new Dataset(Buffers.handle(
+          out -> Native.dataset_drop_objects(self.address, share, seed, out)));
+    }
+  }
+
+  /**
+   * Size, classes, names, samples per class, image shape, transform, content digest. With boxes:
+   * size, class_count, categories (id, name), objects per class, left_out, content digest.
    *
    * @return JSON
    */

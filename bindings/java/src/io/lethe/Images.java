@@ -5,7 +5,8 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 
 /**
- * Images in the caller's memory, row-major N,C,H,W: float32, or bytes 0..255 for {@link Dataset}s.
+ * Images in the caller's memory, row-major N,C,H,W: float32, or bytes 0..255 for {@link Dataset}s
+ * and detectors.
  *
  * <p>A direct buffer is read in place while a call runs, from its position to its limit of now; an
  * array is copied for each call. Either way the content counts when the call begins; do not change

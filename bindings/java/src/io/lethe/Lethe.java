@@ -12,7 +12,7 @@ public final class Lethe {
   /**
    * Semantic version of the loaded library.
    *
-   * @return for example "0.3.0"
+   * @return for example "0.4.0"
    */
   public static String version() {
     NativeLibrary.load();
@@ -43,7 +43,7 @@ public final class Lethe {
   /**
    * The built-in architectures.
    *
-   * @return their names: "vit", "face_vit", "face_vits"
+   * @return their names: "vit", "face_vit", "face_vits", "deformable_detr"
    */
   public static List<String> archNames() {
     NativeLibrary.load();

@@ -7,6 +7,8 @@ import java.util.List;
 
 /** A base model and its stack of adapters. */
 public final class Model extends Handle {
+  private static final int MOST = 100; // detections of an image, as COCO counts
+
   private final LetheRuntime runtime; // whose log would end if it were collected
 
   private Model(LetheRuntime runtime, long address) {
@@ -36,7 +38,12 @@ public final class Model extends Handle {
    *     out take the architecture's default: arch ("vit", "face_vit", "face_vits"), classes,
    *     image_size, channels, patch_size, patch_stride and patch_padding (of face_vits), dim, depth,
    *     heads, head_dim, mlp_dim, dropout, layer_norm_eps, head ("linear", "cosface", "arcface"),
-   *     head_scale, head_margin, attention_scale, adapter_layers, seed
+   *     head_scale, head_margin, attention_scale, adapter_layers, seed. A detector, arch
+   *     "deformable_detr", has arch, classes, dropout and seed, and backbone ("resnet18",
+   *     "resnet34", "resnet50"), backbone_width, feature_levels, dim, heads, encoder_layers,
+   *     decoder_layers, ffn_dim, points, queries (objects that it can name in an image),
+   *     shorter_side (that images are resized to; 0: taken as they are), longest_side,
+   *     refine_boxes, two_stage, auxiliary_losses
    * @param device "cpu", "cuda" or "cuda:N", where the model lives and computes; null: "cpu"
    * @return a new model
    * @throws LetheException {@link Status#CORRUPT}: not JSON. {@link Status#NOT_FOUND}: unknown
@@ -94,8 +101,9 @@ public final class Model extends Handle {
 
   /**
    * Replaces the base weights by those of a file: safetensors, or a PyTorch state dict (.pt, .pth),
-   * which is read without running anything in it. Names of torchvision, timm and Hugging Face (vit)
-   * and of the paper's code (face_vit) are understood. All or nothing.
+   * which is read without running anything in it. Names of torchvision, timm and Hugging Face
+   * (vit), of the paper's code (face_vit), and of the published code and Hugging Face
+   * (deformable_detr) are understood. All or nothing.
    *
    * @param file the weights
    * @throws LetheException {@link Status#NOT_FOUND}, {@link Status#IO}: the file. {@link
@@ -284,7 +292,8 @@ public final class Model extends Handle {
    * @param images float32 N,C,H,W, normalised as the model was trained, finite
    * @param threads that compute; 0: all processors
    * @return N rows, a column a class
-   * @throws LetheException {@link Status#INVALID_ARGUMENT}: another shape than the model's, NaN
+   * @throws LetheException {@link Status#INVALID_ARGUMENT}: another shape than the model's, NaN.
+   *     {@link Status#UNSUPPORTED}: the model is a detector
    */
   public Scores predict(Images images, int threads) {
     checkFloat(images);
@@ -352,11 +361,72 @@ public final class Model extends Handle {
   }
 
   /**
+   * What a detector finds in images: of each its 100 best objects, computed by all processors.
+   *
+   * @param images as {@link #detect(Images, int, int)}
+   * @return a list an image
+   * @throws LetheException as there
+   */
+  public List<List<DetectedObject>> detect(Images images) {
+    return detect(images, MOST, 0);
+  }
+
+  /**
+   * What a detector finds in images. One place can be found as several classes, nothing is dropped
+   * for overlapping. Runs on the state of the model at the time of the call, beside training.
+   *
+   * @param images bytes with 3 channels, of any size
+   * @param most that many objects an image, the best; 1..1000, 100 is COCO's
+   * @param threads that compute; 0: all processors
+   * @return a list an image, of at most so many objects, best first; unmodifiable
+   * @throws LetheException {@link Status#INVALID_ARGUMENT}: another number of channels, most out of
+   *     range. {@link Status#UNSUPPORTED}: the model is an image classifier
+   */
+  public List<List<DetectedObject>> detect(Images images, int most, int threads) {
+    try (Pointer self = use()) {
+      Check.ofBytes(images, "a detector");
+      return DetectedObject.listsOf(Buffers.floats(out -> Native.model_detect(
+          self.address, images.data, images.shape(), most, threads, out)), images.count());
+    }
+  }
+
+  /**
+   * What a detector finds in every image of a dataset with boxes: the 100 best objects, computed by
+   * all processors.
+   *
+   * @param dataset the images
+   * @return a list an image
+   * @throws LetheException as {@link #detectDataset(Dataset, int, int)}
+   */
+  public List<List<DetectedObject>> detectDataset(Dataset dataset) {
+    return detectDataset(dataset, MOST, 0);
+  }
+
+  /**
+   * What a detector finds in every image of a dataset with boxes, in its order, in each image's own
+   * pixels. Otherwise as {@link #detect(Images, int, int)}.
+   *
+   * @param dataset the images
+   * @param most that many objects an image, the best; 1..1000, 100 is COCO's
+   * @param threads that compute; 0: all processors
+   * @return a list an image, of at most so many objects, best first; unmodifiable
+   * @throws LetheException as there, and {@link Status#UNSUPPORTED}: the dataset has no boxes
+   */
+  public List<List<DetectedObject>> detectDataset(Dataset dataset, int most, int threads) {
+    try (Pointer self = use(); Pointer data = Check.present(dataset, "dataset").use()) {
+      return DetectedObject.listsOf(
+          Buffers.floats(out -> Native.model_detect_dataset(
+              self.address, data.address, most, threads, out)),
+          Native.dataset_size(data.address));
+    }
+  }
+
+  /**
    * Accuracy over a dataset, with the default options.
    *
    * @param dataset the samples
    * @return acc (all), acc_f, acc_r, acc_o, acc_class.N for each class with samples, samples,
-   *     seconds
+   *     seconds; of a detector ap and ap50 for acc, the COCO AP in percent
    */
   public Report evaluate(Dataset dataset) {
     return evaluate(dataset, EvaluateOptions.defaults());
@@ -368,7 +438,7 @@ public final class Model extends Handle {
    * @param dataset the samples
    * @param options how
    * @return acc (all), acc_f, acc_r, acc_o, acc_class.N for each class with samples, samples,
-   *     seconds
+   *     seconds; of a detector ap and ap50 for acc, the COCO AP in percent
    */
   public Report evaluate(Dataset dataset, EvaluateOptions options) {
     Check.present(options, "options");

@@ -31,7 +31,8 @@ public final class Report extends Handle {
    * all parameters), steps, seconds, peak_memory_mib. And what {@link ForgetConfig#audits()} asks
    * for, held-out samples given: mia_loss_auc and other mia_..., verification_..., probe_f, probe_r,
    * relearning_steps, relearning_reached; lethe.h says more of them. After an evaluation: acc,
-   * acc_f, acc_r, acc_o, acc_class.N, samples, seconds.
+   * acc_f, acc_r, acc_o, acc_class.N, samples, seconds. Of detectors ap for acc in every name, the
+   * COCO AP in percent, and ap50 at the IoU 0.50; detectors have no audits.
    *
    * @param name of the figure
    * @return its value

@@ -4,6 +4,8 @@ import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.StringJoiner;
 
 /** Text as it crosses: UTF-8 without U+0000. */
 final class Text {
@@ -24,6 +26,24 @@ final class Text {
     } catch (CharacterCodingException e) {
       throw new IllegalArgumentException(name + " has half a surrogate pair", e);
     }
+  }
+
+  /** Texts as a JSON list. */
+  static String jsonList(List<String> texts, String name) {
+    StringJoiner list = new StringJoiner("\",\"", "[\"", "\"]").setEmptyValue("[]");
+    for (String text : texts) {
+      utf8(Check.present(text, "an element of " + name), name);
+      StringBuilder escaped = new StringBuilder();
+      for (char c : text.toCharArray()) {
+        if (c < ' ') {
+          escaped.append(String.format("\\u%04x", (int) c));
+        } else {
+          escaped.append(c == '"' || c == '\\' ? "\\" : "").append(c);
+        }
+      }
+      list.add(escaped);
+    }
+    return list.toString();
   }
 
   static String of(byte[] utf8) {

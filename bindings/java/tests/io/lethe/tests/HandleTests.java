@@ -267,6 +267,7 @@ final class HandleTests {
     }
     Model model = model();
     Images images = images(2, 1);
+    Dataset boxes = DetectionTests.squares();
     long kilobytes = 0;
     for (int i = 0; i < 15_000; ++i) {
       if (i == 5_000) {
@@ -274,6 +275,9 @@ final class HandleTests {
       }
       if (i % 8 == 0) {
         model.predict(images, 1);
+        boxes.image(0);
+        boxes.objects(0);
+        boxes.dropObjects(0.5, i).close();
       }
       model.copy().close();
       model.infoJson();

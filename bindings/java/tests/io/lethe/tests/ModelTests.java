@@ -47,7 +47,7 @@ final class ModelTests {
     equal(1, Lethe.abiVersion() >> 16);
     check(Lethe.version().matches("\\d+\\.\\d+\\.\\d+"), Lethe.version());
     check(Lethe.buildInfoJson().contains("libtorch"), "build info");
-    check(Lethe.archNames().containsAll(List.of("vit", "face_vit")), "architectures");
+    check(Lethe.archNames().containsAll(List.of("vit", "face_vit", "deformable_detr")), "architectures");
     check(Lethe.archDefaultSpec("vit").contains("patch_size"), "spec");
     check(Lethe.methodInfoJson().contains("gs-lora++"), "methods");
     equal("BASE_MISMATCH", Lethe.statusName(-9));

@@ -39,7 +39,7 @@ final class OptionTests {
       if (method == Method.UNKNOWN) {
         continue;
       }
-      for (Head head : new Head[] {Head.LINEAR, Head.COSFACE, Head.ARCFACE}) {
+      for (Head head : new Head[] {Head.LINEAR, Head.COSFACE, Head.ARCFACE, Head.DETECTION}) {
         ForgetConfig config = ForgetConfig.defaults(method, head);
         equal(config, ForgetConfig.fromJson(method, head, "{}"));
         Matcher field = Pattern.compile("\"(\\w+)\":(\"[^\"]*\"|[^,}]*)").matcher(config.toJson());
@@ -54,13 +54,18 @@ final class OptionTests {
             equal(field.group(2).replace("\"", "").replace('_', '-'), word);
           }
         }
-        // Of the methods that ABI 1.1 knew, later fields are left out while they are the default.
-        equal(method == Method.GS_LORA || method == Method.GS_LORA_PP ? 35 : 45, fields);
+        // Fields that are younger than the method are left out while they are the default, which
+        // audits and gradientClip of detectors are not.
+        int always = method == Method.GS_LORA || method == Method.GS_LORA_PP ? 35 : 45;
+        int more = head != Head.DETECTION ? 0 : always == 35 ? 2 : 1;
+        equal(always + more, fields);
       }
     }
     equal(3.0, ForgetConfig.defaults(Method.EWC, Head.LINEAR).penaltyWeight());
     equal(10.0, ForgetConfig.defaults(Method.EWC, Head.COSFACE).penaltyWeight());
     equal(Audits.MEMBERSHIP, ForgetConfig.defaults(Method.RETRAIN, Head.LINEAR).audits());
+    equal(0.1, ForgetConfig.defaults(Method.GS_LORA, Head.DETECTION).gradientClip());
+    equal(0, ForgetConfig.defaults(Method.GS_LORA, Head.DETECTION).audits());
     equal(Form.CORRECTED, ForgetConfig.defaults(Method.LWF, Head.LINEAR).form());
     check(!ForgetConfig.defaults(Method.GS_LORA_PP, Head.LINEAR)
         .equals(ForgetConfig.defaults(Method.GS_LORA_PP, Head.COSFACE)), "heads differ");
@@ -71,13 +76,14 @@ final class OptionTests {
         .form(Form.REFERENCE).loraPosition(LoraPosition.ATTENTION).firstBlock(1)
         .structureSearch(StructureSearch.SPARSEST).audits(Audits.PROBE | Audits.RELEARNING)
         .penaltyWeight(1.5).distillationWeight(2.5).replayWeight(3.5).temperature(4.5)
-        .smoothing(5.5).prototypeSource(PrototypeSource.RANDOM_NETWORK).build();
+        .smoothing(5.5).gradientClip(6.5).prototypeSource(PrototypeSource.RANDOM_NETWORK).build();
     String json = config.toJson();
     for (String part : List.of("\"method\":\"der++\"", "\"form\":\"reference\"",
         "\"lora_position\":\"attention\"", "\"first_block\":1",
         "\"structure_search\":\"sparsest\"", "\"audits\":12", "\"penalty_weight\":1.5",
         "\"distillation_weight\":2.5", "\"replay_weight\":3.5", "\"temperature\":4.5",
-        "\"smoothing\":5.5", "\"prototype_source\":\"random-network\"")) {
+        "\"smoothing\":5.5", "\"gradient_clip\":6.5",
+        "\"prototype_source\":\"random-network\"")) {
       check(json.contains(part), part + " is not in " + json);
     }
     equal(config, ForgetConfig.fromJson(Method.GS_LORA_PP, Head.LINEAR, json));

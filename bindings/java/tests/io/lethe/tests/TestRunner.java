@@ -18,8 +18,8 @@ import java.util.List;
  */
 public final class TestRunner {
   private static final List<String> CLASSES = List.of("ErrorTests", "OptionTests", "ModelTests",
-      "StackTests", "JobTests", "EventTests", "LogTests", "HandleTests", "LibraryTests",
-      "SurfaceTests");
+      "StackTests", "DetectionTests", "JobTests", "EventTests", "LogTests", "HandleTests",
+      "LibraryTests", "SurfaceTests");
 
   private TestRunner() {}
 

@@ -1,7 +1,7 @@
-/* How the report looks: one column, system type, two themes, no script. */
-#include "quickstart.h"
+/* How a report looks: one column, system type, two themes, no script. */
+#include "common.h"
 
-void report_style(FILE* html) {
+void page_style(FILE* html) {
   fputs(
       "<style>\n"
       ":root{color-scheme:light dark;--page:#fcfcfb;--ink:#1c1f23;--soft:#5d656e;--rule:#e2e3e1;"
@@ -83,6 +83,19 @@ void report_style(FILE* html) {
       ".strip figcaption{font-size:.75rem;line-height:1.35;margin-top:.3rem;"
       "overflow-wrap:anywhere}\n"
       ".strip figcaption span{display:block;color:var(--soft)}\n"
+      ".scenes{display:grid;grid-template-columns:repeat(auto-fill,minmax(26rem,1fr));"
+      "gap:1.25rem 1.5rem}\n"
+      ".pair{display:grid;grid-template-columns:1fr 1fr;gap:6px}\n"
+      ".store{position:absolute;width:0;height:0}\n"
+      ".scene{border-radius:4px;overflow:hidden}\n"
+      ".scene rect{fill:none}.scene .halo{stroke:#000;stroke-opacity:.6;stroke-width:2.2}\n"
+      ".scene .box{stroke-width:1.2}.scene .box.gone{stroke:#ff8a3c}.scene "
+      ".box.kept{stroke:#63d8ff}\n"
+      ".scene .truth{stroke:#fff;stroke-width:.7;stroke-dasharray:2}\n"
+      ".scene text{font-size:6px;font-weight:600;paint-order:stroke;stroke:#000;"
+      "stroke-opacity:.75;stroke-width:1.6;stroke-linejoin:round}\n"
+      ".scene text.gone{fill:#ff9d5c}.scene text.kept{fill:#8fe4ff}\n"
+      ".scenes figcaption{font-size:.75rem;color:var(--soft);margin-top:.3rem}\n"
       ".note{background:var(--raised);border-left:3px solid var(--gone);border-radius:0 8px 8px 0;"
       "padding:.9rem 1.25rem;margin:1rem 0}\n"
       ".note p{max-width:none}\n"
