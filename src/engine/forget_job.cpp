@@ -176,7 +176,7 @@ Json before_and_after(const Metrics& metrics) {
   for (const auto& [name, value] : metrics) {
     if (name.ends_with("_before")) {
       json["before"][name.substr(0, name.size() - 7)] = value;
-    } else if ((name.starts_with("acc_") || name.starts_with("ap_")) && !name.ends_with("_start")) {
+    } else if ((name.starts_with("acc_") || name.starts_with("ap")) && !name.ends_with("_start")) {
       json["after"][name] = value;
     } else if (name == "h") {
       json["after"][name] = value;

@@ -8,7 +8,7 @@ static void the_abi_is_the_recorded_one(void** state) {
   assert_int_equal(LETHE_ABI_VERSION, 0x00010003);
   assert_int_equal(lethe_abi_version(), LETHE_ABI_VERSION);
   assert_string_equal(lethe_version_string(), "0.4.0");
-  assert_int_equal(LETHE_VERSION_NUMBER, 300);
+  assert_int_equal(LETHE_VERSION_NUMBER, 400);
 }
 
 /* Values that hosts have compiled in. Never change one. */

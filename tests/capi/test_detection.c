@@ -178,7 +178,7 @@ static void detections_have_their_form(void** state) {
   fill(&s);
   images = view_of(LETHE_U8, s.pixels, sizeof s.pixels, s.image_shape, 4);
   /* 4 queries of 3 classes: 12 detections, then none. */
-  assert_ok(lethe_model_detect(model, &images, 20, 0, &found));
+  assert_ok(lethe_model_detect(model, &images, 20, 1, &found));
   row = rows_of(found, COUNT * 20);
   for (i = 0; i < COUNT; ++i)
     for (k = 0; k < 20; ++k, row += 6) {
@@ -296,8 +296,8 @@ static void a_detector_forgets(void** state) {
   assert_string_not_equal(lethe_job_error(job), "");
   lethe_job_free(job);
 
-  assert_ok(lethe_forget_config_init(&config, sizeof config, LETHE_GS_LORA_PP,
-                                     LETHE_HEAD_DETECTION));
+  assert_ok(
+      lethe_forget_config_init(&config, sizeof config, LETHE_GS_LORA_PP, LETHE_HEAD_DETECTION));
   assert_true(config.gradient_clip == 0.1 && config.audits == 0);
   config.max_steps = 2;
   config.data_ratio = 1;

@@ -758,7 +758,7 @@ typedef struct lethe_forget_config {
                                 LIRF, SalUn */
   double temperature;      /**< since 1.2: of distillation in LwF, SCRUB, SCRUB-S, LIRF */
   double smoothing;        /**< since 1.2: of SCRUB-S */
-  double gradient_clip;    /**< since 1.3: largest norm of a step's gradient in GS-LoRA(++); 0
+  double gradient_clip;    /**< since 1.3: largest norm of a step's gradient; 0
                                 (default): any; detectors 0.1 */
 } lethe_forget_config;
 
