@@ -142,7 +142,7 @@ def a_detector_forgets_restarts_and_rolls_back():
 
 @case
 def a_refused_task_leaves_the_model():
-    done = run(DETECTION, "--data", "scenes", "--steps", "1", "--method=gs-lora", "--forget", "0",
+    done = run(DETECTION, "--data", "scenes", "--steps", "1", "--method=gs-lora", "--forget", "2",
                "--out", "refused", code=3)
     assert "REJECTED" in done.stdout and "no task succeeded" in done.stdout, done.stdout
     task = figures(done)["tasks"][0]
@@ -152,7 +152,7 @@ def a_refused_task_leaves_the_model():
 
 @case
 def the_settings_reach_the_task():
-    done = run(DETECTION, "--data", "scenes", "--steps", "2", "--forget", "0", "--out", "settings",
+    done = run(DETECTION, "--data", "scenes", "--steps", "2", "--forget", "2", "--out", "settings",
                "--threads", "1", "--seed", "5", "--config", '{"rank":3,"gate_max_acc_f":77}', code=3)
     assert done.stdout.count("seed 5") == 1
     page = (work / "settings/report.html").read_text()

@@ -21,6 +21,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
@@ -31,7 +32,7 @@ final class EventTests {
     try (Model model = trainedModel(); Dataset data = dataset(128, 1)) {
       Engine engine = engine(model);
       equal(Optional.empty(), engine.nextEvent(Duration.ZERO));
-      List<Event> events = Collections.synchronizedList(new ArrayList<>());
+      List<Event> events = new CopyOnWriteArrayList<>();  // read while it grows
       Iterable<Event> source = engine.events();
       Thread reader = new Thread(() -> source.forEach(events::add));
       reader.start();
