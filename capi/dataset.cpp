@@ -86,7 +86,7 @@ std::vector<std::string> read_class_names(const char* json) {
 /// Images, numbered from 0, with the boxes that `image_of` puts into each.
 std::vector<DetectionImage> read_boxes(const at::Tensor& images, const lethe_tensor_view* boxes,
                                        const lethe_tensor_view* labels,
-                                       const lethe_tensor_view* image_of) {
+                                       const lethe_tensor_view* image_of, int64_t class_count) {
   const at::Tensor corners = copy(borrow(boxes, "boxes", at::kFloat, 2, "float32 [M,4]"));
   const at::Tensor classes = copy(borrow(labels, "labels", at::kLong, 1, "int64 [M]"));
   const at::Tensor places = copy(borrow(image_of, "image_of", at::kLong, 1, "int64 [M]"));
@@ -105,8 +105,10 @@ std::vector<DetectionImage> read_boxes(const at::Tensor& images, const lethe_ten
     require(image >= 0 && image < images.size(0), Code::kInvalidArgument, "box ", k,
             " is in image ", image, "; there are the images 0 to ", images.size(0) - 1);
     const BoxCorners box{corner[0], corner[1], corner[2], corner[3]};
-    list[image].objects.push_back(
-        {classes.const_data_ptr<int64_t>()[k], box, box.width() * box.height(), false});
+    const DetectionObject object{classes.const_data_ptr<int64_t>()[k], box,
+                                 box.width() * box.height(), false};
+    check_object(object, {images.size(2), images.size(3)}, class_count, "box", k);
+    list[image].objects.push_back(object);
   }
   return list;
 }
@@ -191,8 +193,9 @@ lethe_status lethe_dataset_from_boxes(lethe_runtime* runtime, const lethe_tensor
     clear_required(out_dataset, "out_dataset");
     checked(runtime, "runtime");
     const at::Tensor pixels = copy(borrow(images, "images", at::kByte, 4, "uint8 [N,3,H,W]"));
-    *out_dataset = new lethe_dataset(DetectionDataset(numbered_categories(class_count),
-                                                      read_boxes(pixels, boxes, labels, image_of)));
+    const std::vector<DetectionCategory> categories = numbered_categories(class_count);
+    *out_dataset = new lethe_dataset(
+        DetectionDataset(categories, read_boxes(pixels, boxes, labels, image_of, class_count)));
   });
 }
 

@@ -104,8 +104,8 @@ inline const Dataset& labelled(const lethe_dataset& dataset) {
 inline const DetectionDataset& with_boxes(const lethe_dataset& dataset) {
   const auto* set = std::get_if<DetectionDataset>(&dataset.data);
   require(set, Code::kUnsupported,
-          "the dataset has labels alone, this needs one with boxes; make it with "
-          "lethe_dataset_from_coco, _from_voc or _from_boxes");
+          "the dataset has labels alone, this needs one with boxes; make it from COCO, Pascal VOC "
+          "or arrays of boxes");
   return *set;
 }
 

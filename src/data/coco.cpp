@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -48,8 +49,8 @@ class Record {
     return value.get<int64_t>();
   }
   double number(const char* key) const { return number_in(field(key), key); }
-  double number(const char* key, double otherwise) const {
-    return json_.contains(key) ? number(key) : otherwise;
+  std::optional<double> optional_number(const char* key) const {
+    return json_.contains(key) ? std::optional(number(key)) : std::nullopt;
   }
   std::string text(const char* key) const {
     const Json& value = field(key);
@@ -92,15 +93,13 @@ class Record {
   const std::string& file_;
 };
 
-/// Calls body(record) for each entry of a list of the file.
-template <typename Body>
-void for_each(const Json& json, const char* list, const char* kind, const std::string& file,
-              const Body& body) {
-  const auto found = json.find(list);
-  require(found != json.end() && found->is_array(), Code::kCorrupt, file, " has no list \"", list,
-          "\"; give a file of COCO instances");
-  for (size_t i = 0; i < found->size(); ++i) body(Record((*found)[i], kind, i, file));
-}
+/// An annotation before images and categories are known: they may come later in the file.
+struct Annotation {
+  int64_t id, image_id, category_id;
+  BoxCorners box;
+  std::optional<double> area;
+  bool crowd;
+};
 
 /// number -> position, after sorting by number. Throws kCorrupt for one that occurs twice.
 template <typename T>
@@ -115,11 +114,11 @@ std::unordered_map<int64_t, int64_t> sort_by_id(std::vector<T>& entries, const c
   return position;
 }
 
-int64_t look_up(const std::unordered_map<int64_t, int64_t>& positions, const Record& record,
-                const char* key) {
-  const auto found = positions.find(record.integer(key));
-  require(found != positions.end(), Code::kCorrupt, record.what(), ": \"", key, "\" is ",
-          record.integer(key), ", which the file does not have");
+int64_t look_up(const std::unordered_map<int64_t, int64_t>& positions, int64_t id,
+                const std::string& what, const char* key) {
+  const auto found = positions.find(id);
+  require(found != positions.end(), Code::kCorrupt, what, ": \"", key, "\" is ", id,
+          ", which the file does not have");
   return found->second;
 }
 
@@ -127,47 +126,61 @@ int64_t look_up(const std::unordered_map<int64_t, int64_t>& positions, const Rec
 
 DetectionDataset read_coco(const std::string& annotations_path, const std::string& image_folder) {
   const std::string file = in_quotes(base_name(annotations_path));
-  const Json json = parse_json(read_file(annotations_path, kMaxFileBytes), file, coco_limits());
-  require(json.is_object(), Code::kCorrupt, file, " must hold a JSON object, not ",
-          json.type_name());
-
   std::vector<DetectionCategory> categories;
-  for_each(json, "categories", "category", file, [&](const Record& record) {
-    categories.push_back({record.integer("id"), record.text("name")});
-  });
-  require(!categories.empty(), Code::kCorrupt, file, " has no category");
-  const auto label_of = sort_by_id(categories, "categories", file);
-
   std::vector<DetectionImage> images;
-  for_each(json, "images", "image", file, [&](const Record& record) {
-    const std::string what = record.what();
-    const ImageSize size = checked_size(record.number("height"), record.number("width"), what);
-    images.push_back({record.integer("id"),
-                      image_path(image_folder, record.text("file_name"), what),
-                      {},
-                      size,
-                      {}});
-  });
+  std::vector<Annotation> annotations;
+  const auto take = [&](const std::string& list, size_t position, const Json& entry) {
+    if (list == "categories") {
+      const Record record(entry, "category", position, file);
+      categories.push_back({record.integer("id"), record.text("name")});
+    } else if (list == "images") {
+      const Record record(entry, "image", position, file);
+      const std::string what = record.what();
+      const ImageSize size = checked_size(record.number("height"), record.number("width"), what);
+      images.push_back({record.integer("id"),
+                        image_path(image_folder, record.text("file_name"), what),
+                        {},
+                        size,
+                        {}});
+    } else if (list == "annotations") {
+      const Record record(entry, "annotation", position, file);
+      annotations.push_back({record.integer("id"), record.integer("image_id"),
+                             record.integer("category_id"), record.box(),
+                             record.optional_number("area"), record.flag("iscrowd")});
+    }
+  };
+  const Json rest =
+      parse_json_lists(read_file(annotations_path, kMaxFileBytes), file, coco_limits(), take);
+  require(rest.is_object(), Code::kCorrupt, file, " must hold a JSON object, not ",
+          rest.type_name());
+  for (const char* list : {"categories", "images", "annotations"}) {
+    require(rest.contains(list) && rest[list].is_array(), Code::kCorrupt, file, " has no list \"",
+            list, "\"; give a file of COCO instances");
+  }
+  require(!categories.empty(), Code::kCorrupt, file, " has no category");
   require(!images.empty(), Code::kCorrupt, file, " has no image");
+  const auto label_of = sort_by_id(categories, "categories", file);
   const auto image_at = sort_by_id(images, "images", file);
 
   int64_t left_out = 0;
   std::unordered_set<int64_t> seen;
-  for_each(json, "annotations", "annotation", file, [&](const Record& record) {
-    const int64_t id = record.integer("id");
-    require(seen.insert(id).second, Code::kCorrupt, file, " has two annotations with the id ", id);
-    DetectionImage& image = images[look_up(image_at, record, "image_id")];
-    const int64_t label = look_up(label_of, record, "category_id");
-    const auto box = box_inside(record.box(), image.size, record.what());
+  for (size_t i = 0; i < annotations.size(); ++i) {
+    const Annotation& a = annotations[i];
+    const std::string what = str("annotation ", i, " of ", file);
+    require(seen.insert(a.id).second, Code::kCorrupt, file, " has two annotations with the id ",
+            a.id);
+    DetectionImage& image = images[look_up(image_at, a.image_id, what, "image_id")];
+    const int64_t label = look_up(label_of, a.category_id, what, "category_id");
+    const auto box = box_inside(a.box, image.size, what);
     if (!box) {
       ++left_out;
-      return;
+      continue;
     }
-    const double area = record.number("area", box->width() * box->height());
-    require(area >= 0 && std::isfinite(area), Code::kCorrupt, record.what(), ": \"area\" is ", area,
+    const double area = a.area.value_or(box->width() * box->height());
+    require(area >= 0 && std::isfinite(area), Code::kCorrupt, what, ": \"area\" is ", area,
             "; it must be finite and not negative");
-    image.objects.push_back({label, *box, area, record.flag("iscrowd")});
-  });
+    image.objects.push_back({label, *box, area, a.crowd});
+  }
 
   return DetectionDataset(std::move(categories), std::move(images), left_out)
       .with_origin({{"kind", "coco"},

@@ -58,22 +58,6 @@ void check_image(DetectionImage& image) {
           " has the size ", size.width, "x", size.height, "; both must be 1 or more");
 }
 
-void check_object(const DetectionObject& object, const DetectionImage& image, int64_t classes) {
-  const auto& [left, top, right, bottom] = object.box;
-  require(object.label >= 0 && object.label < classes, Code::kInvalidArgument,
-          "an object in image ", image.id, " has the label ", object.label, ", allowed is 0 to ",
-          classes - 1);
-  // Written so that NaN fails too.
-  require(0 <= left && left < right && right <= static_cast<double>(image.size.width) &&  //
-              0 <= top && top < bottom && bottom <= static_cast<double>(image.size.height),
-          Code::kInvalidArgument, "an object in image ", image.id, " has the box (", left, ", ",
-          top, ", ", right, ", ", bottom, "), which must have an area and lie inside the image of ",
-          image.size.width, "x", image.size.height);
-  require(object.area >= 0 && std::isfinite(object.area), Code::kInvalidArgument,
-          "an object in image ", image.id, " has the area ", object.area,
-          "; it must be finite and not negative");
-}
-
 /// What is hashed for an image: its file, or the size and bytes of its pixels.
 Digest content_of(const DetectionImage& image) {
   if (!image.pixels.defined()) return sha256(read_file(image.path, kMaxFileBytes));
@@ -84,6 +68,21 @@ Digest content_of(const DetectionImage& image) {
 }
 
 }  // namespace
+
+void check_object(const DetectionObject& object, ImageSize size, int64_t classes, const char* what,
+                  int64_t number) {
+  const auto& [left, top, right, bottom] = object.box;
+  require(object.label >= 0 && object.label < classes, Code::kInvalidArgument, what, " ", number,
+          " has the label ", object.label, ", allowed is 0 to ", classes - 1);
+  // Written so that NaN fails too.
+  require(0 <= left && left < right && right <= static_cast<double>(size.width) &&  //
+              0 <= top && top < bottom && bottom <= static_cast<double>(size.height),
+          Code::kInvalidArgument, what, " ", number, " has the corners (", left, ", ", top, ", ",
+          right, ", ", bottom, "); it must have an area and lie inside its image of ", size.width,
+          "x", size.height);
+  require(object.area >= 0 && std::isfinite(object.area), Code::kInvalidArgument, what, " ", number,
+          " has the area ", object.area, "; it must be finite and not negative");
+}
 
 struct DetectionDataset::Digest {
   std::once_flag once;
@@ -109,7 +108,9 @@ DetectionDataset::DetectionDataset(std::vector<DetectionCategory> categories,
     require(ids.insert(image.id).second, Code::kInvalidArgument, "the image number ", image.id,
             " is given twice");
     check_image(image);
-    for (const DetectionObject& object : image.objects) check_object(object, image, classes);
+    for (const DetectionObject& object : image.objects) {
+      check_object(object, image.size, classes, "an object in image", image.id);
+    }
     source->first_object.push_back(source->object_count);
     source->object_count += static_cast<int64_t>(image.objects.size());
   }

@@ -30,6 +30,12 @@ struct DetectionImage {
   std::vector<DetectionObject> objects;
 };
 
+/// Throws kInvalidArgument, beginning with `what` and `number` ("box", 7), when the object's label
+/// is not one of `classes`, its box is not finite, has no area or leaves an image of that size, or
+/// its area is negative or not finite.
+void check_object(const DetectionObject& object, ImageSize size, int64_t classes, const char* what,
+                  int64_t number);
+
 /// An immutable, ordered set of images of different sizes with any number of objects each. A
 /// selection shares the source it was made from, so copies are cheap; one that drops objects keeps
 /// a bit for each object of the source. Thread-safe: nothing changes after construction.

@@ -90,9 +90,7 @@ bool is_int64(const Json& json) {
          (!json.is_number_unsigned() || json.get<uint64_t>() <= uint64_t{INT64_MAX});
 }
 
-}  // namespace
-
-Json parse_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
+void check_text(std::string_view text, std::string_view what, const JsonLimits& limits) {
   require(static_cast<int64_t>(text.size()) <= limits.max_bytes, Code::kLimitExceeded, what, " is ",
           text.size(), " bytes, the limit is ", limits.max_bytes);
   // nlohmann takes a NUL byte for the end of the text, whatever follows.
@@ -100,7 +98,34 @@ Json parse_json(std::string_view text, std::string_view what, const JsonLimits& 
           " is not valid JSON at byte ", text.find('\0'), ": it holds a NUL byte");
   LimitChecker checker(limits, what);
   Json::sax_parse(text, &checker);
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
+  check_text(text, what, limits);
   return Json::parse(text);
+}
+
+Json parse_json_lists(
+    std::string_view text, std::string_view what, const JsonLimits& limits,
+    const std::function<void(const std::string& list, size_t place, const Json& entry)>& entry) {
+  check_text(text, what, limits);
+  using Event = Json::parse_event_t;
+  bool in_object = false, in_list = false;  // the outermost value is an object, its member a list
+  std::string key;
+  size_t place = 0;
+  return Json::parse(text, [&](int depth, Event event, const Json& value) {
+    if (depth == 0 && event == Event::object_start) in_object = true;
+    if (depth == 1 && event == Event::key) key = value.get<std::string>();
+    if (depth == 1 && event == Event::array_start) in_list = in_object, place = 0;
+    if (depth == 1 && event == Event::array_end) in_list = false;
+    const bool whole =
+        event == Event::value || event == Event::object_end || event == Event::array_end;
+    if (depth != 2 || !in_list || !whole) return true;
+    entry(key, place++, value);
+    return false;
+  });
 }
 
 std::string in_quotes(std::string_view text) {

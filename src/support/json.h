@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -25,6 +26,13 @@ struct JsonLimits {
 /// Parses UTF-8 text. Throws kCorrupt (syntax, duplicate key) or kLimitExceeded; `what` names the
 /// text in the message ("model spec", "adapter manifest").
 Json parse_json(std::string_view text, std::string_view what, const JsonLimits& limits = {});
+
+/// As parse_json, but each entry of each list that the outermost object holds goes to `entry` as
+/// soon as it is read, with the list's key and its place from 0, and is not kept: a text of long
+/// lists needs the memory of one entry. Returns the object with those lists empty.
+Json parse_json_lists(
+    std::string_view text, std::string_view what, const JsonLimits& limits,
+    const std::function<void(const std::string& list, size_t place, const Json& entry)>& entry);
 
 /// The text as a JSON string of valid UTF-8 without control characters, cut after 80 bytes: how an
 /// error message shows a value from outside.

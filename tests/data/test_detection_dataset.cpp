@@ -246,7 +246,7 @@ void bad_images_and_objects_are_refused(void**) {
                                {0, 2, 1, 1}}) {
     DetectionObject bad = object(0, box);
     bad.area = 1;
-    expect("image 1 has the box (", image(1, {bad}));
+    expect("image 1 has the corners (", image(1, {bad}));
   }
   for (const double area : {nan, infinite, -1.0}) {
     DetectionObject bad = object(0, {0, 0, 1, 1});

@@ -97,6 +97,29 @@ void json_limits(void**) {
   refused(std::string(41, ' '), "41 bytes, the limit is 40");
 }
 
+void json_lists_come_entry_by_entry(void**) {
+  const auto read = [](const char* text) {
+    std::string seen;
+    const Json rest = parse_json_lists(
+        text, "text", {}, [&](const std::string& list, size_t place, const Json& entry) {
+          seen += str(list, place, "=", entry.dump(), " ");
+        });
+    return str(seen, rest.dump());
+  };
+  expect_equal(
+      read(R"({"a":[{"x":[1,{"y":2}]},7,[8,[9]],{}],"b":{"c":[1],"d":{}},"e":[],"f":[0]})"),
+      R"(a0={"x":[1,{"y":2}]} a1=7 a2=[8,[9]] a3={} f0=0 )"
+      R"({"a":[],"b":{"c":[1],"d":{}},"e":[],"f":[]})");
+  expect_equal(read(R"([[1],{"a":[2]}])"), R"([[1],{"a":[2]}])");
+  expect_equal(read("7"), "7");
+  expect_error(Code::kCorrupt, "not valid JSON", [&] { read(R"({"a":[1,2)"); });
+  expect_error(Code::kCorrupt, "twice", [&] { read(R"({"a":[{"x":1,"x":2}]})"); });
+  expect_error(Code::kState, "enough", [] {
+    parse_json_lists(R"({"a":[1]})", "text", {},
+                     [](const std::string&, size_t, const Json&) { fail(Code::kState, "enough"); });
+  });
+}
+
 void json_deep_nesting_does_not_exhaust_the_stack(void**) {
   expect_error(Code::kLimitExceeded, "deeper than 32",
                [] { parse_json(std::string(1'000'000, '['), "text"); });
@@ -327,6 +350,7 @@ int main() {
       cmocka_unit_test(json_duplicate_key),
       cmocka_unit_test(json_nul_bytes),
       cmocka_unit_test(json_limits),
+      cmocka_unit_test(json_lists_come_entry_by_entry),
       cmocka_unit_test(json_deep_nesting_does_not_exhaust_the_stack),
       cmocka_unit_test(quotes_make_one_short_line),
       cmocka_unit_test(fields_values_and_defaults),
