@@ -86,9 +86,9 @@ at::Tensor reference_scores(const Audited& a, const Attacked& attacked,
   config.few_shot = asked.few_shot;
   config.max_steps = asked.max_steps;
   config.seed = asked.seed + 1 + number;
-  const std::string name =
-      str("retrained scores ", hex(sha256(config.to_json().dump())), a.plan.retain.content_digest(),
-          attacked.members.content_digest(), attacked.others.content_digest());
+  const std::string name = str("retrained scores ", hex(sha256(config.identity().dump())),
+                               a.plan.retain.content_digest(), attacked.members.content_digest(),
+                               attacked.others.content_digest());
   const auto go_on = [&](const Progress&) { return !a.cancelled || !a.cancelled(); };
   return base.derived(name, [&] {
     const ForgetTask task{shared,        base.weights(), 0,      a.plan.classes,

@@ -155,7 +155,7 @@ AdapterFacts adapter_facts(const ForgetRequestOn<Data>& request, const ForgetPla
   facts.task_id = context.request_digest;
   facts.lethe_version = library_version();
   facts.method = method_name(request.config.method);
-  facts.config = request.config.to_json();
+  facts.config = request.config.identity();
   facts.seed = request.config.seed;
   facts.classes = plan.classes;
   const std::vector<std::string> names = class_names(request.forget);

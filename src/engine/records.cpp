@@ -82,7 +82,7 @@ Json time_or_null(const std::optional<int64_t>& ms) { return ms ? Json(utc_text(
 template <typename Data>
 Json write_request(const ForgetRequestOn<Data>& request, Archive& archive) {
   return {{"classes", request.classes},
-          {"config", request.config.to_json()},
+          {"config", request.config.identity()},
           {"forget", archive.keep(request.forget)},
           {"retain", keep_optional(request.retain, archive)},
           {"validation", keep_optional(request.validation, archive)}};

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "forgetting/detector_pretrain.h"
 #include "forgetting/method.h"
 #include "support/error.h"
 
@@ -77,6 +78,11 @@ void check_method(const DetectorForgetRequest& request) {
           ", but there are none of detectors; set it to 0");
 }
 
+void check_settings(const PretrainRequest& request, const BaseModel&) { request.config.validate(); }
+void check_settings(const DetectorPretrainRequest& request, const BaseModel& base) {
+  check_detector_pretraining(base.detector(), request.config);
+}
+
 template <typename Data>
 void check_has_samples(const Data& dataset, const Classes& classes, const char* name) {
   const Classes present = dataset.present_classes();
@@ -132,7 +138,7 @@ template <typename Data>
 std::string request_digest(const ForgetRequestOn<Data>& request) {
   const Json asked = {{"kind", "forget"},
                       {"classes", sorted(request.classes)},
-                      {"config", request.config.to_json()},
+                      {"config", request.config.identity()},
                       {"forget", request.forget.content_digest()},
                       {"retain", digest_or_none(request.retain)},
                       {"validation", digest_or_none(request.validation)}};
@@ -206,8 +212,8 @@ void check_pretraining(const PretrainRequestOn<Data>& request, const Snapshot& s
   require(snapshot.stack.empty(), Code::kState, "the model carries ", snapshot.stack.size(),
           " adapters, which belong to its present weights; roll back before the first one, then "
           "train");
-  request.config.validate();
   check_fits_model(request.train, *snapshot.base, "training");
+  check_settings(request, *snapshot.base);
   if (request.validation) check_fits_model(*request.validation, *snapshot.base, "validation");
 }
 

@@ -382,8 +382,10 @@ void ForgetConfig::update_from_json(const Json& json) {
   *this = updated(forget_fields(), *this, json, "forget settings");
 }
 
-Json ForgetConfig::to_json() const {
-  Json json = all_values(forget_fields(), *this);
+Json ForgetConfig::to_json() const { return all_values(forget_fields(), *this); }
+
+Json ForgetConfig::identity() const {
+  Json json = to_json();
   const int32_t known = trains_lora(method) ? 0 : 2;
   for (const auto& field : forget_fields()) {
     if (field.since > known && field.get(*this) == field.get(ForgetConfig{})) json.erase(field.name);

@@ -115,9 +115,12 @@ struct ForgetConfig {
 
   /// Overwrites the fields named in `json`; throws kInvalidArgument, leaving *this unchanged.
   void update_from_json(const Json& json);
-  /// All fields, canonical. Fields that the first version to know the method does not know are left
-  /// out where they hold the default: settings, digests and ids of then stay equal.
+  /// All fields, canonical.
   Json to_json() const;
+  /// What digests, ids, journals and manifests are made of, to be read over ForgetConfig{}: all
+  /// fields but those that the first version to know the method did not know, where they hold the
+  /// plain default. So what that version wrote for equal settings stays equal.
+  Json identity() const;
 
   /// One entry a field that is out of range: {"field", "value", "allowed"}. Empty: all is well.
   Json findings() const;

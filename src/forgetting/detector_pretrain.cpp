@@ -13,27 +13,6 @@ namespace {
 
 constexpr double kClip = 0.1;  // algorithm.md 8.6
 
-void check(const DeformableDetr& model, const DetectionDataset& train,
-           const PretrainConfig& config) {
-  config.validate();
-  const std::pair<const char*, double> meaningless[] = {
-      {"shift", config.shift},
-      {"erase", config.erase},
-      {"label_smoothing", config.label_smoothing}};
-  for (const auto& [field, value] : meaningless) {
-    require(value == 0, Code::kInvalidArgument, "pre-training settings: \"", field, "\" is ", value,
-            "; a detector has no such augmentation, it must be 0");
-  }
-  require(model.spec().has_backbone(), Code::kUnsupported,
-          "a detector whose \"backbone\" is \"features\" cannot be pre-trained from images; choose "
-          "a ResNet");
-  require(train.size() >= 1, Code::kInvalidArgument,
-          "the training set has no image, pre-training needs at least 1");
-  require(train.class_count() <= model.classes(), Code::kInvalidArgument, "the training set has ",
-          train.class_count(), " categories, the model has ", model.classes(),
-          " classes; give its spec at least as many");
-}
-
 /// Statistics of the backbone's frozen normalisations.
 bool is_trained(const std::string& name) {
   return !name.ends_with(".running_mean") && !name.ends_with(".running_var");
@@ -53,10 +32,30 @@ DetectionBatch training_batch(const DetectionDataset& train, const std::vector<i
 
 }  // namespace
 
+void check_detector_pretraining(const DeformableDetr& model, const PretrainConfig& config) {
+  config.validate();
+  const std::pair<const char*, double> meaningless[] = {
+      {"shift", config.shift},
+      {"erase", config.erase},
+      {"label_smoothing", config.label_smoothing}};
+  for (const auto& [field, value] : meaningless) {
+    require(value == 0, Code::kInvalidArgument, "pre-training settings: \"", field, "\" is ", value,
+            "; a detector has no such augmentation, it must be 0");
+  }
+  require(model.spec().has_backbone(), Code::kUnsupported,
+          "a detector whose \"backbone\" is \"features\" cannot be pre-trained from images; choose "
+          "a ResNet");
+}
+
 Weights pretrain_detector(const DeformableDetr& model, const Weights& start,
                           const DetectionDataset& train, const PretrainConfig& config,
                           const Observer& observer, const Checkpoints& checkpoints) {
-  check(model, train, config);
+  check_detector_pretraining(model, config);
+  require(train.size() >= 1, Code::kInvalidArgument,
+          "the training set has no image, pre-training needs at least 1");
+  require(train.class_count() <= model.classes(), Code::kInvalidArgument, "the training set has ",
+          train.class_count(), " categories, the model has ", model.classes(),
+          " classes; give its spec at least as many");
   PretrainRun run(start, is_trained, train.size(), config);
   const at::Device device = start.begin()->second.device();
   ForwardOptions forward;

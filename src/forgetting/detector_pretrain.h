@@ -8,6 +8,10 @@
 
 namespace lethe {
 
+/// Throws kInvalidArgument for a setting that does not fit, kUnsupported when the model has no
+/// backbone.
+void check_detector_pretraining(const DeformableDetr& model, const PretrainConfig& config);
+
 /// Trains from `start` (float32, on the model's device) and returns the trained weights. The loss
 /// is L_retain of detection_losses.h, summed over all decoder layers where the spec has
 /// auxiliary_losses, and over the proposals of a two-stage model. The norm of all gradients
@@ -22,9 +26,9 @@ namespace lethe {
 /// as well, since it starts from a trained backbone; one that starts from random weights has no
 /// other biases.
 ///
-/// Throws kInvalidArgument for a setting that does not fit, an empty data set, or one with more
-/// categories than the model has classes; kUnsupported when the model has no backbone, kNumeric
-/// naming the step, kCancelled, and what DetectionDataset::sample() throws.
+/// Throws what check_detector_pretraining() throws; kInvalidArgument for an empty data set, or one
+/// with more categories than the model has classes; kNumeric naming the step, kCancelled, and what
+/// DetectionDataset::sample() throws.
 Weights pretrain_detector(const DeformableDetr& model, const Weights& start,
                           const DetectionDataset& train, const PretrainConfig& config,
                           const Observer& observer, const Checkpoints& checkpoints = {});

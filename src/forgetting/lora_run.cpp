@@ -154,7 +154,8 @@ void run_lora(const LoraTraining& t, ForgetResult& result, const Observer& obser
     const GroupSparseAdamW::Step& update = *next;
     if (s % per_epoch == 0 && s > 0) t.forget_order.restart();
 
-    const StepFigures figures = t.losses(t.forget_order.next(), t.retain_order.next());
+    const StepFigures figures =
+        at_step(s + 1, [&] { return t.losses(t.forget_order.next(), t.retain_order.next()); });
     const std::vector<double> norms = group_norms(lora);
     const double structure = std::accumulate(norms.begin(), norms.end(), 0.0);
 

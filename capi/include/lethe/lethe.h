@@ -778,7 +778,8 @@ LETHE_API lethe_status lethe_forget_config_init(lethe_forget_config* config, siz
 LETHE_API lethe_status lethe_forget_config_from_json(const char* json,
                                                      lethe_forget_config* config);
 
-/** All settings as canonical JSON: sorted keys, equal settings give equal text. [any-thread] [fast]
+/** All settings as canonical JSON: sorted keys, equal settings give equal text, which
+ *  lethe_forget_config_from_json reads over any defaults. [any-thread] [fast]
  *  Example: `lethe_forget_config_to_json(&config, &json);` */
 LETHE_API lethe_status lethe_forget_config_to_json(const lethe_forget_config* config,
                                                    lethe_buffer** out_json);
