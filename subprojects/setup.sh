@@ -55,3 +55,4 @@ fi
 # The experiments' data, in .data/.
 "$root/examples/data/typefaces.py"
 "$root/examples/data/orl.py"
+"$root/examples/data/trees.py"

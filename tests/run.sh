@@ -22,7 +22,7 @@ case ${1:-} in
   --threads)
     build=build-tsan
     options=(-Db_sanitize=thread "${own_code[@]}")
-    suites=(serving engine jobs durable live_model adapter_life)
+    suites=(serving engine detectors jobs durable live_model adapter_life)
     targets=("${suites[@]/#/tests/test_}")
     export LETHE_SERVING_SECONDS=60 OMP_NUM_THREADS=1  # LibTorch's own threads are not instrumented
     ;;

@@ -96,6 +96,9 @@ cli::Model make_model(const Protocol& protocol, const RunOptions& options, lethe
 void pretrain(const Protocol& protocol, const Images& images, const RunOptions& options,
               const fs::path& weights, lethe_runtime* runtime) {
   const cli::Model model = make_model(protocol, options, runtime);
+  if (!protocol.model.start.empty()) {
+    check(lethe_model_load_weights(model.get(), protocol.model.start.c_str(), nullptr));
+  }
   const fs::path folder = options.out / "journal" / "pretrain";
   make_folder(folder.parent_path());
   lethe_engine_options engine_options;

@@ -92,10 +92,14 @@ ModelPlan read_model(const Json& json, const fs::path& folder, DataPlan& data) {
     refuse("model: \"pretrain\" must be an object of settings or a list of them");
   }
   if (model.has("weights")) plan.weights = folder / model.text("weights");
+  if (model.has("start")) plan.start = folder / model.text("start");
   if (model.has("head_rows")) {
     Fields rows(model.object("head_rows"), "head_rows");
     plan.head_order = folder / rows.text("order");
     rows.finish();
+  }
+  if (!plan.start.empty() && plan.pretrain.empty()) {
+    refuse("model: \"start\" is where pre-training begins; name its settings as \"pretrain\"");
   }
   if (plan.weights.empty() && plan.pretrain.empty()) {
     refuse(

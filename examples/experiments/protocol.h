@@ -27,6 +27,7 @@ struct DataPlan {
 struct ModelPlan {
   Json spec;
   fs::path weights;     ///< used when the file exists; "": none
+  fs::path start;       ///< weights that pre-training begins with; "": random ones
   fs::path head_order;  ///< names of the weights' outputs, of which the data's classes are taken
   Json pretrain;        ///< otherwise: settings of one run after another; empty: none
 };

@@ -13,6 +13,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from cases import case, run_cases, work  # noqa: E402
 
 SCRIPTS = pathlib.Path(sys.argv[1]).resolve()
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(SCRIPTS))
 TABLE = SCRIPTS / "typefaces.tsv"
 
 def draw(folder, *options, scripts=SCRIPTS, code=0):
@@ -104,7 +106,7 @@ def a_missing_font_names_the_package_to_install():
 def bad_words_get_one_sentence():
     assert "--limit-fonts is 0" in draw(work / "none", "--limit-fonts", "0", code=2)
     (work / "a-file").write_text("in the way")
-    for script in ("typefaces.py", "orl.py"):
+    for script in ("typefaces.py", "orl.py", "trees.py"):
         done = subprocess.run([SCRIPTS / script, work / "a-file" / "folder"], capture_output=True,
                               text=True, timeout=100, check=False)
         assert done.returncode == 1, done
@@ -112,9 +114,40 @@ def bad_words_get_one_sentence():
 
 
 @case
+def tiles_have_the_boxes_that_lie_in_them_by_half():
+    import trees
+    inside = (0, 10, 20, 30, 60)       # label, left, top, right, bottom
+    half = (1, 118, 0, 138, 10)        # 10 of its 20 columns lie in the tile
+    less = (2, 119, 0, 139, 10)        # 9 of 20
+    assert trees.in_tile([inside, half, less], 0, 0) == [(0, (10, 20, 30, 60)),
+                                                         (1, (118, 0, 128, 10))]
+    assert trees.in_tile([inside], 5, 5) == [(0, (5, 15, 25, 55))]
+    assert trees.in_tile([inside], 200, 0) == []
+    xml = ("<object><name>Dead</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>5"
+           "</ymax></bndbox></object><object><name>Tree</name><bndbox><xmin>7</xmin>\n<ymin>7</ymin>"
+           "\n<xmax>7</xmax>\n<ymax>9</ymax></bndbox></object>")  # the second has no area
+    assert trees.boxes_of(xml) == [(2, 1, 2, 3, 5)]
+
+
+@case
+def trees_of_the_test_are_not_trained_on():
+    import trees
+    from PIL import Image
+    size = (300, 520)  # a third of 520 holds one row of tiles: from 392 on
+    everywhere = [(0, x, y, x + 4, y + 4) for x in range(0, 296, 4) for y in range(0, 516, 4)]
+    places = {"train": set(), "test": set()}
+    picture = Image.new("RGB", size)
+    cuts = []
+    picture.crop = lambda box: cuts.append(box)  # only where it is cut matters
+    for side, _, boxes in trees.tiles(picture, everywhere, 100):
+        assert len(boxes) >= 900
+        places[side].add(cuts[-1])
+    assert places["test"] == {(0, 392, 128, 520), (128, 392, 256, 520)}
+    assert places["train"] == {(x, y, x + 128, y + 128) for x in (0, 100) for y in (0, 100, 200)}
+
+
+@case
 def photos_get_their_line_feeds_back():
-    sys.dont_write_bytecode = True
-    sys.path.insert(0, str(SCRIPTS))
     import orl
     # Column x is 10 + 2x: a line feed begins every row. In row 50 the pixels 12 and 14 become a pair
     # (13, 10), as in two of the photos: 2 (1 + 4) = 10 rough. Were the row's first pixel the pair, it

@@ -121,9 +121,13 @@ void a_protocol_is_read(void**) {
   const Protocol protocol = parse_protocol(protocol_json(), "folder");
   assert_string_equal(protocol.data.root.c_str(), "folder/images");
   assert_string_equal(protocol.model.weights.c_str(), "folder/w.safetensors");
+  assert_true(protocol.model.start.empty());
   assert_int_equal(protocol.steps.size(), 2);
   assert_string_equal(protocol.rows[1].label.c_str(), "gs-lora++");
   assert_false(protocol.independent);
+  Json further = protocol_json();
+  further["model"] = {{"spec", {{"arch", "vit"}}}, {"pretrain", {{"epochs", 1}}}, {"start", "s"}};
+  assert_string_equal(parse_protocol(further, "folder").model.start.c_str(), "folder/s");
   Json single = protocol_json();
   single["tasks"] = {{"single", {1, 3}}};
   single["methods"] = {{{"name", "ewc"}}};
@@ -164,6 +168,7 @@ void mistakes_in_protocols_are_named(void**) {
       {R"({"data": {"class_count": "6"}})", "\"class_count\" must be an integer, not \"6\""},
       {R"({"data": {"class_count": 1}})", "2 to 1000000"},
       {R"({"model": {"weights": null}})", "neither \"weights\" nor \"pretrain\""},
+      {R"({"model": {"start": "s.safetensors"}})", "\"start\" is where pre-training begins"},
       {R"({"model": {"sepc": 1}})", "unknown key \"sepc\""},
       {R"({"model": {"spec": 3}})", "\"spec\" must be an object or the path"},
       {R"({"tasks": {"order": [0, 1, 2]}})", "each class from 0 to 5 once"},

@@ -37,7 +37,8 @@ sources=(src/support/{code_name,json,random}.cpp
          src/storage/{digest,file,safetensors,zstd_frame,adapter_format,adapter_file,zip,pickle,torch_pickle,sqlite}.cpp
          src/data/{dataset,selection,transform,idx,decode,decode_jpeg,decode_png,decode_pnm}.cpp
          src/data/{detection_dataset,detection_records,coco,voc}.cpp
-         src/models/{spec,heads,detector_spec,resnet}.cpp src/adapters/manifest.cpp src/forgetting/config.cpp
+         src/models/{spec,heads,detector_spec,resnet}.cpp src/adapters/manifest.cpp
+         src/forgetting/{config,method}.cpp tests/fuzz/named_methods.cpp
          src/engine/{journal,receipt}.cpp)
 compile() {  # compile SOURCE
   object=$out/${1//\//_}.o
