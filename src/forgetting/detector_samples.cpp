@@ -1,9 +1,11 @@
 #include "forgetting/detector_samples.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include "data/detection_batch.h"
+#include "support/threads.h"
 
 namespace lethe {
 namespace {
@@ -44,24 +46,27 @@ DetectorInput DetectorSamples::compute(const std::vector<int64_t>& positions) co
           std::move(batch.targets)};
 }
 
-const DetectorInput& DetectorSamples::one(int64_t position) {
-  DetectorInput& input = kept_[position];
-  if (input.features.empty()) {
-    input = compute({position});
-    kept_bytes_ += bytes_of(input);
-  }
-  return input;
-}
-
 DetectorInput DetectorSamples::at(const std::vector<int64_t>& positions) {
   if (kept_.empty()) return compute(positions);
+  const auto count = static_cast<int64_t>(positions.size());
+  std::vector<DetectorInput> inputs(positions.size());
+  at::parallel_for(0, count, device_.is_cpu() ? 1 : count, [&](int64_t begin, int64_t end) {
+    const ThreadBudget one(1);  // an image's maps are the same bits however many threads there are
+    for (int64_t i = begin; i < end; ++i) {
+      const DetectorInput& kept = kept_[positions[i]];
+      inputs[i] = kept.features.empty() ? compute({positions[i]}) : kept;
+    }
+  });
   DetectorInput batch;
-  std::vector<std::vector<at::Tensor>> maps;
+  std::vector<std::vector<at::Tensor>> maps(inputs.front().features.size());
   std::vector<at::Tensor> padding;
-  for (const int64_t position : positions) {
-    const bool keep = kept_bytes_ < budget_ || !kept_[position].features.empty();
-    const DetectorInput input = keep ? one(position) : compute({position});
-    maps.resize(input.features.size());
+  for (int64_t i = 0; i < count; ++i) {
+    const DetectorInput& input = inputs[i];
+    DetectorInput& kept = kept_[positions[i]];
+    if (kept.features.empty() && kept_bytes_ < budget_) {
+      kept = input;
+      kept_bytes_ += bytes_of(input);
+    }
     for (size_t l = 0; l < maps.size(); ++l) maps[l].push_back(input.features[l]);
     padding.push_back(input.padding);
     batch.targets.push_back(input.targets.front());

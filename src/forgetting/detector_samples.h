@@ -28,7 +28,6 @@ class DetectorSamples {
 
  private:
   DetectorInput compute(const std::vector<int64_t>& positions) const;
-  const DetectorInput& one(int64_t position);
 
   const DetectionDataset& dataset_;
   const DeformableDetr& model_;

@@ -1,15 +1,86 @@
 #include "forgetting/detector_step.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <future>
 
 #include "support/error.h"
+#include "support/threads.h"
 
 namespace lethe {
 namespace {
 
-DetectorLayer without_graph(const DetectorLayer& layer) {
-  return {layer.logits.detach(), layer.boxes.detach(), layer.embeddings.detach()};
+/// One batch's way through the model, with A and B of its own, so that both sides of a step can be
+/// under way at once. The graph is cut at the outputs, where the losses of both sides meet.
+class Pass {
+ public:
+  explicit Pass(LoraParameters& lora) : leaves_(lora) {}
+
+  void forward(const DeformableDetr& model, const Weights& start, const DetectorInput& input,
+               const ForwardOptions& options) {
+    const at::AutoGradMode gradients(true);
+    layers_ = model.forward(leaves_.merge(start), input.features, input.padding, options).layers;
+    side_.targets = input.targets;
+    for (const DetectorLayer& layer : layers_) {
+      side_.layers.push_back({cut(layer.logits), cut(layer.boxes), cut(layer.embeddings)});
+    }
+  }
+
+  /// The outputs as leaves, for the losses.
+  const DetectionSide& side() const { return side_; }
+  /// What the last layer said.
+  DetectorLayer output() const {
+    const DetectorLayer& last = side_.layers.back();
+    return {last.logits.detach(), last.boxes.detach(), last.embeddings.detach()};
+  }
+
+  /// After the backward pass of the losses: goes on from their gradients to A and B.
+  void backward() {
+    std::vector<at::Tensor> roots, gradients;
+    const auto add = [&](const at::Tensor& root, const at::Tensor& leaf) {
+      if (!root.requires_grad() || !leaf.grad().defined()) return;
+      roots.push_back(root);
+      gradients.push_back(leaf.grad());
+    };
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      add(layers_[l].logits, side_.layers[l].logits);
+      add(layers_[l].boxes, side_.layers[l].boxes);
+      add(layers_[l].embeddings, side_.layers[l].embeddings);
+    }
+    if (!roots.empty()) torch::autograd::backward(roots, gradients);
+  }
+
+  /// Adds dL/dA and dL/dB to the LoRA's gradients.
+  void collect() { leaves_.collect(); }
+
+ private:
+  static at::Tensor cut(const at::Tensor& output) { return output.detach().requires_grad_(true); }
+
+  LoraLeaves leaves_;
+  std::vector<DetectorLayer> layers_;
+  DetectionSide side_;
+};
+
+/// Runs both, `apart` with half of this thread's LibTorch threads each. Networks as small as these
+/// leave the second processor idle when they have both for one tensor after another.
+template <typename First, typename Second>
+void run_both(bool apart, const First& first, const Second& second) {
+  if (!apart) {
+    first();
+    second();
+    return;
+  }
+  const int threads = at::get_num_threads();
+  std::future<void> other = std::async(std::launch::async, [&] {
+    const ThreadBudget half(threads / 2);
+    second();
+  });
+  const ThreadBudget half(threads - threads / 2);
+  first();
+  other.get();
 }
 
 }  // namespace
@@ -29,22 +100,25 @@ DetectorStep::DetectorStep(const DeformableDetr& model, const Weights& start, Lo
 
 DetectionLosses DetectorStep::run(const DetectorInput& forget, const DetectorInput& retain) {
   const at::AutoGradMode gradients(true);
-  LoraLeaves leaves(lora_);
-  const Weights weights = leaves.merge(start_);
   ForwardOptions options;
   options.dropout = dropout_;
   options.generator = &generator_;
-  const auto forward = [&](const DetectorInput& batch) {
-    return DetectionSide{model_.forward(weights, batch.features, batch.padding, options).layers,
-                         batch.targets};
-  };
-  const DetectionSide forgotten = forward(forget), retained = forward(retain);
-  DetectionLosses losses = detection_losses(forgotten, retained, config_, prototypes_, settings_);
-  lora_.gradients().zero_();
+  Pass forgotten(lora_), retained(lora_);
+  // With dropout one after the other: both draw from one generator.
+  const bool apart = lora_.values().device().is_cpu() && dropout_ == 0 && at::get_num_threads() > 1;
+  run_both(
+      apart, [&] { forgotten.forward(model_, start_, forget, options); },
+      [&] { retained.forward(model_, start_, retain, options); });
+  DetectionLosses losses =
+      detection_losses(forgotten.side(), retained.side(), config_, prototypes_, settings_);
   losses.trained.backward();
-  leaves.collect();
-  forget_output_ = without_graph(forgotten.layers.back());
-  retain_output_ = without_graph(retained.layers.back());
+  run_both(
+      apart, [&] { forgotten.backward(); }, [&] { retained.backward(); });
+  lora_.gradients().zero_();
+  forgotten.collect();
+  retained.collect();
+  forget_output_ = forgotten.output();
+  retain_output_ = retained.output();
   return losses;
 }
 

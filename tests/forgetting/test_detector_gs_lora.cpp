@@ -4,6 +4,7 @@
 #include "forgetting/detector_samples.h"
 #include "forgetting/method.h"
 #include "near.h"
+#include "support/threads.h"
 
 namespace lethe::testing {
 namespace {
@@ -99,6 +100,21 @@ void kept_maps_change_nothing(void**) {
   expect_near(run(task_of(config, base)).lora->values(), kept, 0.03);
 }
 
+/// Both sides of a step run at once where there are two threads, each as with one thread. With
+/// dropout they do not: they draw from one generator.
+void two_threads_give_what_one_gives(void**) {
+  const auto trained = [](int threads, double dropout) {
+    const ThreadBudget budget(threads);
+    ForgetConfig config = quick();
+    config.dropout = dropout;
+    return run(task_of(config, detector())).lora->values().clone();
+  };
+  const at::Tensor one = trained(1, 0), dropped = trained(2, 0.2);
+  assert_true(one.equal(trained(2, 0)));
+  assert_true(dropped.equal(trained(2, 0.2)));
+  assert_false(dropped.equal(one));
+}
+
 void images_of_different_sizes_are_padded_together(void**) {
   const auto base = detector({{"shorter_side", 24}, {"longest_side", 40}});
   const ForgetResult resized = run(task_of(quick(3), base));
@@ -163,6 +179,7 @@ int main() {
       cmocka_unit_test(a_run_reports_its_losses),
       cmocka_unit_test(clipping_is_in_force),
       cmocka_unit_test(kept_maps_change_nothing),
+      cmocka_unit_test(two_threads_give_what_one_gives),
       cmocka_unit_test(images_of_different_sizes_are_padded_together),
       cmocka_unit_test(it_goes_on_as_if_nothing_had_happened),
       cmocka_unit_test(groupings_and_first_block_apply),

@@ -60,7 +60,7 @@ static void help(void) {
       "  AP_r    of the categories that no task so far has named: to be kept\n"
       "  AP_o    of the categories of earlier tasks: must stay down\n"
       "  AP50    at the IoU 0.50 alone, of the forgotten and the kept categories now\n"
-      "  groups  transformer layers that the adapter changes, of all\n"
+      "  groups  linear layers of the transformer that the adapter changes, of all\n"
       "\n"
       "Exit codes: 0 done; 1 an error, on stderr; 2 called wrongly; 3 a task was rejected or "
       "failed,\n"

@@ -82,8 +82,9 @@ static void write_tasks(FILE* html, const run* r) {
       "</tbody>\n</table></div>\n"
       "<p class=\"soft\">AP<sub>f</sub>: of the categories of this task. AP<sub>r</sub>: of those "
       "that no task so far has named. AP<sub>o</sub>: of those of earlier tasks. AP is the mean "
-      "over the IoU 0.50 to 0.95, AP50 at 0.50 alone. Groups: transformer layers that the adapter "
-      "changes; the others are exactly zero and are not in its file.</p>\n</section>\n",
+      "over the IoU 0.50 to 0.95, AP50 at 0.50 alone. Groups: linear layers of the transformer "
+      "that the adapter changes; the others are exactly zero and are not in its "
+      "file.</p>\n</section>\n",
       html);
 }
 
