@@ -39,7 +39,7 @@ void page_style(FILE* html) {
       ".wide{overflow-x:auto;margin:1rem 0}\n"
       "table{border-collapse:collapse;width:100%;font-size:.9375rem}\n"
       "caption{text-align:left;font-size:.875rem;padding:0 0 .5rem}\n"
-      "th,td{text-align:right;padding:.5rem .75rem;border-bottom:1px solid var(--rule);"
+      "th,td{text-align:right;padding:.5rem .5rem;border-bottom:1px solid var(--rule);"
       "white-space:nowrap;vertical-align:baseline}\n"
       "th:first-child,td:first-child{padding-left:0}th:last-child,td:last-child{padding-right:0}\n"
       "thead th{font-weight:500;color:var(--soft);font-size:.8125rem;vertical-align:bottom}\n"

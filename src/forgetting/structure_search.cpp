@@ -34,7 +34,7 @@ SparsestSearch::SparsestSearch(LoraParameters& lora, GroupSparseAdamW& optimizer
     : lora_(lora),
       optimizer_(optimizer),
       config_(config),
-      stage_(std::max<int64_t>(1, trained / kStages)),
+      stage_(std::max<int64_t>(1, trained / kStagesInTraining)),
       measure_(std::move(measure)),
       effects_(std::move(effects)),
       kept_(lora.groups().size(), false) {}

@@ -31,7 +31,7 @@ struct Bench {
   template <typename Figures>
   int64_t search(const Figures& figures) {
     SparsestSearch search(
-        lora, optimizer, config, 100, [&] { return figures(optimizer.dead_groups()); },
+        lora, optimizer, config, 120, [&] { return figures(optimizer.dead_groups()); },
         [&] { return effects(); });
     for (int64_t s = 0; s < search.steps(); ++s) {
       const auto step = search.next(s);
