@@ -16,7 +16,9 @@ struct DetectorInput {
   std::vector<DetectionTargets> targets;
 };
 
-/// Not thread-safe. All references outlive the object.
+/// Not thread-safe. All references outlive the object. On the CPU, without dropout and with two
+/// LibTorch threads or more, run() has both batches under way at once, on the calling thread and
+/// one of its own.
 class DetectorStep {
  public:
   /// `start`: the frozen weights W0 + earlier adapters. `prototypes` may be null. `dropout`: the
