@@ -78,7 +78,7 @@ void check_object(const DetectionObject& object, ImageSize size, int64_t classes
   require(0 <= left && left < right && right <= static_cast<double>(size.width) &&  //
               0 <= top && top < bottom && bottom <= static_cast<double>(size.height),
           Code::kInvalidArgument, what, " ", number, " has the corners (", left, ", ", top, ", ",
-          right, ", ", bottom, "); it must have an area and lie inside its image of ", size.width,
+          right, ", ", bottom, "); it must have an area and lie inside the image of ", size.width,
           "x", size.height);
   require(object.area >= 0 && std::isfinite(object.area), Code::kInvalidArgument, what, " ", number,
           " has the area ", object.area, "; it must be finite and not negative");

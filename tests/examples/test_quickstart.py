@@ -153,10 +153,10 @@ def a_refused_task_leaves_the_model():
 @case
 def the_settings_reach_the_task():
     done = run(DETECTION, "--data", "scenes", "--steps", "2", "--forget", "2", "--out", "settings",
-               "--threads", "1", "--seed", "5", "--config", '{"rank":3,"gate_max_acc_f":77}', code=3)
+               "--threads", "1", "--seed", "5", "--config", '{"rank":3,"gate_max_acc_f":1}', code=3)
     assert done.stdout.count("seed 5") == 1
     page = (work / "settings/report.html").read_text()
-    for setting in ("rank&quot;:3,", "gate_max_acc_f&quot;:77", "max_steps&quot;:2,", "seed&quot;:5,"):
+    for setting in ("rank&quot;:3,", "gate_max_acc_f&quot;:1", "max_steps&quot;:2,", "seed&quot;:5,"):
         assert setting in page, setting
 
 
