@@ -4,8 +4,8 @@
 // training with the alpha of the settings, the search goes on from what it reached (warm start),
 // stage after stage: the weakest group's alpha grows until the group is zero, a proximal step at a
 // time, while the other groups, which keep training, take over. A stage whose end meets the mark is
-// kept; otherwise everything is as it was before it, and the group stays. Ten stages of a twelfth
-// of the training's steps: with what the measuring takes, at most the training's time again.
+// kept; otherwise everything is as it was before it, and the group stays. Eight stages of a tenth of
+// the training's steps: with what the measuring takes, at most the training's time again.
 #pragma once
 
 #include <functional>
@@ -42,7 +42,7 @@ class SparsestSearch {
   void restore(const TrainingState& state);
 
  private:
-  static constexpr int64_t kStages = 10, kStagesInTraining = 12;
+  static constexpr int64_t kStages = 8, kStagesInTraining = 10;
   bool meets_the_mark(const Figures& now) const;
   std::optional<size_t> weakest() const;
 

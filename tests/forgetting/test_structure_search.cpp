@@ -5,7 +5,7 @@
 namespace lethe::testing {
 namespace {
 
-/// Four groups whose matrices are far from zero; a stage of ten steps, at most a hundred of them.
+/// Four groups whose matrices are far from zero; a stage of ten steps, at most eighty of them.
 struct Bench {
   Bench()
       : lora(trained_base()->model().adapter_sites(), 2, 0.5, Grouping::kLora, at::kCPU),
@@ -31,7 +31,7 @@ struct Bench {
   template <typename Figures>
   int64_t search(const Figures& figures) {
     SparsestSearch search(
-        lora, optimizer, config, 120, [&] { return figures(optimizer.dead_groups()); },
+        lora, optimizer, config, 100, [&] { return figures(optimizer.dead_groups()); },
         [&] { return effects(); });
     for (int64_t s = 0; s < search.steps(); ++s) {
       const auto step = search.next(s);
