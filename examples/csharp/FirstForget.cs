@@ -36,6 +36,7 @@ static class FirstForget
                 foreach (Event e in engine.Events().TakeWhile(e => e.State <= JobState.Running))
                 {
                     Progress at = e.Progress;
+                    if (at.TotalSteps == 0) continue; /* an event of its state */
                     Console.Write("\r{0}/{1}  Acc_f {2:F1} %  Acc_r {3:F1} %  {4:F0} s left   ",
                         at.Step, at.TotalSteps, at.AccF, at.AccR, at.EtaSeconds);
                 }
