@@ -227,16 +227,13 @@ lethe_status lethe_engine_wait_idle(lethe_engine* engine, int64_t timeout_ms) {
 
 int32_t lethe_engine_job_count(const lethe_engine* engine) {
   return query(
-      0, [&] { return usable(engine) ? static_cast<int32_t>(engine->engine->jobs().size()) : 0; });
+      0, [&] { return usable(engine) ? static_cast<int32_t>(engine->engine->job_count()) : 0; });
 }
 
 lethe_status lethe_engine_job_at(const lethe_engine* engine, int32_t index, lethe_job** out_job) {
   return guard([&] {
     clear_required(out_job, "out_job");
-    const auto jobs = checked(engine, "engine").engine->jobs();
-    require(index >= 0 && index < static_cast<int64_t>(jobs.size()), Code::kNotFound,
-            "there is no job ", index, "; the engine has ", jobs.size());
-    *out_job = job_handle(jobs[index]);
+    *out_job = job_handle(checked(engine, "engine").engine->job_at(index));
   });
 }
 

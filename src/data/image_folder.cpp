@@ -16,6 +16,7 @@
 #include "data/sources.h"
 #include "storage/file.h"
 #include "support/error.h"
+#include "support/json.h"
 
 namespace lethe {
 namespace {
@@ -26,7 +27,7 @@ constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
 
 struct ImageFile {
   std::string path;
-  std::string name;  ///< class folder / file: what messages show
+  std::string name;  ///< class folder / file, in quotes: what messages show
   int64_t label;
 };
 
@@ -58,9 +59,10 @@ std::vector<ImageFile> list_images(const std::string& path,
     const size_t before = files.size();
     for (const std::string& name : entries(folder, /*folders=*/false)) {
       if (!is_image_name(name)) continue;
-      files.push_back({folder + "/" + name, classes[c] + "/" + name, static_cast<int64_t>(c)});
+      files.push_back(
+          {folder + "/" + name, in_quotes(classes[c] + "/" + name), static_cast<int64_t>(c)});
     }
-    require(files.size() > before, Code::kNotFound, "the class folder ", classes[c],
+    require(files.size() > before, Code::kNotFound, "the class folder ", in_quotes(classes[c]),
             " holds no .jpg, .jpeg, .png, .ppm or .pgm file; add images or remove the folder");
   }
   return files;
@@ -102,7 +104,7 @@ void for_each_in_parallel(int64_t begin, int64_t end, const Body& body) {
 
 Dataset read_image_folder(const std::string& path, const Transform& transform) {
   transform.validate();
-  const std::string root = base_name(path);
+  const std::string root = in_quotes(base_name(path));
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   require(fs::exists(status), Code::kNotFound, "the folder ", root, " does not exist");

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <limits>
-
 #include "data/detection_sources.h"
 #include "data/sources.h"
 #include "storage/file.h"
@@ -51,10 +49,18 @@ std::vector<int64_t> from_ranges(const Json& ranges, int64_t size) {
   return positions;
 }
 
+DetectionDataset read_coco_origin(JsonFields& fields) {
+  const std::string labels = fields.text("labels", "");
+  require(labels.empty() || labels == "id", Code::kCorrupt,
+          "a data reference names the unknown labels ", in_quotes(labels));
+  return read_coco(fields.text("annotations", ""), fields.text("images", ""),
+                   labels.empty() ? CocoLabels::kPlace : CocoLabels::kId);
+}
+
 AnyDataset read_origin(const Json& origin) {
   JsonFields fields(origin, "a data reference");
   const std::string kind = fields.text("kind", "");
-  if (kind == "coco") return read_coco(fields.text("annotations", ""), fields.text("images", ""));
+  if (kind == "coco") return read_coco_origin(fields);
   if (kind == "voc") {
     return read_voc(fields.text("annotations", ""), fields.text("images", ""),
                     fields.texts("class_names", {}));
@@ -66,14 +72,6 @@ AnyDataset read_origin(const Json& origin) {
   }
   if (kind == "image_folder") return read_image_folder(fields.text("path", ""), transform);
   fail(Code::kCorrupt, "a data reference names the unknown source ", in_quotes(kind));
-}
-
-/// The files are this library's own and were as large as memory allowed.
-Limits own_limits() {
-  Limits limits;
-  limits.file_bytes = limits.total_bytes = limits.tensor_bytes =
-      std::numeric_limits<int64_t>::max() / 2;
-  return limits;
 }
 
 template <typename Data>
@@ -88,7 +86,8 @@ Json reference_to(const Data& dataset) {
 constexpr int64_t kObjectNumbers = 8;  ///< a row of a file's "objects"
 
 DetectionDataset detection_dataset_from(const SafetensorsFile& file, const std::string& what) {
-  const Json facts = parse_json(file.metadata.at("detection_dataset"), what);
+  const Json facts = parse_json(file.metadata.at("detection_dataset"), what, own_limits().json);
+  JsonFields fields(facts, what);
   const auto tensor = [&](const std::string& name) {
     const auto found = file.tensors.find(name);
     require(found != file.tensors.end(), Code::kCorrupt, in_quotes(what), " lacks ",
@@ -96,11 +95,13 @@ DetectionDataset detection_dataset_from(const SafetensorsFile& file, const std::
     return found->second;
   };
   std::vector<DetectionCategory> categories;
-  for (const Json& category : facts.at("categories")) {
-    categories.push_back({category.at("id"), category.at("name")});
+  for (const Json& json : fields.value("categories")) {
+    JsonFields category(json, what);
+    categories.push_back(
+        {category.integer("id", 0, INT64_MIN, INT64_MAX), category.text("name", "")});
   }
   std::vector<DetectionImage> images;
-  for (const Json& id : facts.at("image_ids")) {
+  for (const int64_t id : fields.integers("image_ids", {})) {
     DetectionImage image;
     image.id = id;
     image.pixels = tensor(str("image.", images.size()));
@@ -110,13 +111,35 @@ DetectionDataset detection_dataset_from(const SafetensorsFile& file, const std::
   require(objects.scalar_type() == at::kDouble && objects.dim() == 2 &&
               objects.size(1) == kObjectNumbers,
           Code::kCorrupt, in_quotes(what), " holds \"objects\" of another form");
+  const auto place = [&](double number, size_t count, const char* kind) {
+    // Written so that NaN fails too.
+    require(number >= 0 && number < static_cast<double>(count), Code::kCorrupt, in_quotes(what),
+            " names the ", kind, " ", number, " of ", count);
+    return static_cast<int64_t>(number);
+  };
   const auto* row = objects.const_data_ptr<double>();
   for (int64_t k = 0; k < objects.size(0); ++k, row += kObjectNumbers) {
-    images.at(static_cast<size_t>(row[0]))
-        .objects.push_back(
-            {static_cast<int64_t>(row[1]), {row[2], row[3], row[4], row[5]}, row[6], row[7] != 0});
+    const int64_t image = place(row[0], images.size(), "image");
+    images[image].objects.push_back({place(row[1], categories.size(), "category"),
+                                     {row[2], row[3], row[4], row[5]},
+                                     row[6],
+                                     row[7] != 0});
   }
-  return DetectionDataset(std::move(categories), std::move(images), facts.value("left_out", 0));
+  return DetectionDataset(std::move(categories), std::move(images),
+                          fields.integer("left_out", 0, 0, INT64_MAX));
+}
+
+AnyDataset dataset_from(const SafetensorsFile& file, const std::string& what) {
+  if (file.metadata.contains("detection_dataset")) return detection_dataset_from(file, what);
+  require(file.tensors.contains("images") && file.tensors.contains("labels") &&
+              file.metadata.contains("dataset"),
+          Code::kCorrupt, in_quotes(what), " does not hold a data set");
+  const Json facts = parse_json(file.metadata.at("dataset"), what, own_limits().json);
+  JsonFields fields(facts, what);
+  return Dataset::prepared(file.tensors.at("images"), file.tensors.at("labels"),
+                           fields.integer("class_count", 0, 1, INT64_MAX),
+                           Transform::from_json(fields.value("transform")),
+                           fields.texts("class_names", {}));
 }
 
 }  // namespace
@@ -181,18 +204,15 @@ void write_dataset(const std::string& path, const DetectionDataset& dataset) {
 }
 
 AnyDataset read_dataset(const std::string& path) {
-  SafetensorsFile file = read_safetensors(path, own_limits());
+  const SafetensorsFile file = read_safetensors(path, own_limits());
   const std::string what = base_name(path);
-  if (file.metadata.contains("detection_dataset")) return detection_dataset_from(file, what);
-  require(file.tensors.contains("images") && file.tensors.contains("labels") &&
-              file.metadata.contains("dataset"),
-          Code::kCorrupt, in_quotes(what), " does not hold a data set");
-  const Json facts = parse_json(file.metadata.at("dataset"), what);
-  JsonFields fields(facts, what);
-  return Dataset::prepared(file.tensors.at("images"), file.tensors.at("labels"),
-                           fields.integer("class_count", 0, 1, INT64_MAX),
-                           Transform::from_json(fields.value("transform")),
-                           fields.texts("class_names", {}));
+  try {
+    return dataset_from(file, what);
+  } catch (const Error& error) {
+    if (error.code() != Code::kInvalidArgument) throw;
+    // Nothing that is refused as an argument was ever written.
+    fail(Code::kCorrupt, in_quotes(what), " is damaged: ", error.what());
+  }
 }
 
 }  // namespace lethe

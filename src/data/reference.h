@@ -4,6 +4,7 @@
 //   {"origin": {"kind": "idx" | "image_folder" | "coco" | "voc", ...} ,
 //    "selection": [[begin, end], ...], "digest": content digest}
 //
+// COCO's origin has "labels": "id" where the labels are the categories' ids (detection_sources.h).
 // Positions are those of the whole set that the origin names; a selection's order is kept. A set
 // with boxes that lacks some of its images' objects says which it has: "objects", ranges of all the
 // source's.

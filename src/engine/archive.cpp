@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <limits>
 #include <set>
 #include <system_error>
 
@@ -50,13 +49,6 @@ SigningKey::Seed kept_seed(const std::string& folder) {
     return seed;
   }
   return digest_from_hex(text, "the folder's receipt.key");
-}
-
-Limits own_limits() {
-  Limits limits;
-  limits.file_bytes = limits.total_bytes = limits.tensor_bytes =
-      std::numeric_limits<int64_t>::max() / 2;
-  return limits;
 }
 
 /// The data references of a task's request.
@@ -159,14 +151,16 @@ void Archive::keep(const Adapter& adapter) {
   if (!durable()) return;
   const std::string file = path(kAdapters, adapter.id());
   std::error_code error;
-  if (!fs::exists(file, error)) write_adapter_file(file, adapter.to_file());
+  if (!fs::exists(file, error)) {
+    write_adapter_file(file, adapter.to_file(), kDefaultLevel, own_limits());
+  }
 }
 
 std::shared_ptr<const Adapter> Archive::adapter(const std::string& id) {
   require(durable(), Code::kState, "the adapter ", id.substr(0, 12),
           " is not kept: its engine was closed");
   try {
-    auto adapter = Adapter::from_file(read_adapter_file(path(kAdapters, id)));
+    auto adapter = Adapter::from_file(read_adapter_file(path(kAdapters, id), own_limits()));
     require(adapter->id() == id, Code::kCorrupt, "it is another one, ",
             adapter->id().substr(0, 12));
     return adapter;
@@ -199,7 +193,7 @@ std::shared_ptr<const BaseModel> Archive::base(const std::string& fingerprint,
     }
   }();
   like.model().check_weights(file.tensors);
-  const Json origin = parse_json(file.metadata["origin"], "the folder's base");
+  const Json origin = parse_json(file.metadata["origin"], "the folder's base", own_limits().json);
   JsonFields fields(origin, "the folder's base");
   const auto naming = static_cast<Naming>(fields.integer(
       "naming", 0, static_cast<int>(Naming::kOwn), static_cast<int>(Naming::kHuggingFace)));
@@ -223,7 +217,7 @@ std::optional<TrainingState> Archive::saved(int64_t job, const Json& facts) {
     SafetensorsFile file = read_safetensors(path(kCheckpoints, std::to_string(job)), own_limits());
     if (file.metadata["facts"] != facts.dump()) return std::nullopt;
     return TrainingState(std::move(file.tensors),
-                         parse_json(file.metadata["values"], "the checkpoint"));
+                         parse_json(file.metadata["values"], "the checkpoint", own_limits().json));
   } catch (const Error&) {
     return std::nullopt;  // a checkpoint saves time; the task can do without
   }

@@ -6,6 +6,7 @@
 #include "adapters/manifest.h"
 #include "engine/records.h"
 #include "engine/worker.h"
+#include "storage/limits.h"
 #include "support/error.h"
 
 namespace lethe {
@@ -42,6 +43,22 @@ class PendingTask {
   LiveModel* model_;
 };
 
+/// Keeps the worker from ending a job that awaits data, for as long as its data is looked for.
+class HeldJob {
+ public:
+  HeldJob(JobQueue& queue, const Job& job) : queue_(queue), held_(queue.hold(job)) {}
+  ~HeldJob() {
+    if (held_) queue_.let_go();
+  }
+  HeldJob(const HeldJob&) = delete;
+  HeldJob& operator=(const HeldJob&) = delete;
+  explicit operator bool() const { return held_; }
+
+ private:
+  JobQueue& queue_;
+  const bool held_;
+};
+
 template <typename Data>
 const char* kind_of(const ForgetRequestOn<Data>&) {
   return "forget";
@@ -72,7 +89,7 @@ JobResult recall(Archive& archive, const LiveModel& model, int64_t id) {
   const TaskRecord task = archive.journal().task(id);
   JobResult result;
   if (task.report) {
-    Json json = parse_json(*task.report, "the journal's report");
+    Json json = parse_json(*task.report, "the journal's report", own_limits().json);
     Metrics metrics = json.value("metrics", Json::object()).get<Metrics>();
     result.report = std::make_shared<const Report>(Report{std::move(json), std::move(metrics)});
   }
@@ -100,9 +117,10 @@ Engine::Engine(std::shared_ptr<LiveModel> model, const EngineOptions& options)
     restore_jobs();
     archive_->clean();
     if (options.paused) jobs_.pause();
-    worker_ = std::thread([this, threads = options.threads, every = options.checkpoint_seconds] {
-      Worker(*model_, jobs_, events_, *archive_, *log_, {threads, every, now_ms_}).run();
-    });
+    const auto worker = std::make_shared<Worker>(
+        *model_, jobs_, events_, *archive_, *log_,
+        WorkerSettings{options.threads, options.checkpoint_seconds, now_ms_});
+    worker_ = std::thread([worker] { worker->run(); });
   } catch (...) {
     jobs_.interrupt_unfinished();  // the model does not count them any more
     model_->release();
@@ -187,18 +205,34 @@ void Engine::record_change(const Snapshot& next, Change change) {
         },
         describe_model(next));
   }
-  archive_->clean();  // adapters and old weights are gone from the folder, and from the jobs
-  for (const auto& job : jobs_.jobs()) job->drop_adapter();
+  jobs_.drop_adapters();
+  try {
+    archive_->clean();  // adapters and old weights are gone from the folder too
+  } catch (...) {
+    // It is sealed, for the journal says so: what is left over goes with the next task, or when the
+    // folder is opened. No line in the log: whoever hears it may want the model's writers, who are
+    // locked out.
+  }
 }
 
 int64_t Engine::bind(const AnyDataset& dataset) {
+  const auto queued = put_back(dataset);
+  for (const auto& job : queued) {  // not under the lock: whoever hears it may enqueue
+    log_->write(LogLevel::kInfo, "engine", "task ", job->request_id(), ": ",
+                name_of(JobState::kQueued));
+  }
+  return static_cast<int64_t>(queued.size());
+}
+
+std::vector<std::shared_ptr<Job>> Engine::put_back(const AnyDataset& dataset) {
+  const std::string& digest = content_digest_of(dataset);
   const std::lock_guard lock(enqueue_mutex_);
   jobs_.require_open();
-  const std::string& digest = content_digest_of(dataset);
   bool wanted = false;
-  int64_t queued = 0;
-  for (const auto& job : jobs_.jobs()) {
-    if (job->status().state != JobState::kAwaitingData) continue;
+  std::vector<std::shared_ptr<Job>> queued;
+  for (const auto& job : jobs_.waiting()) {
+    const HeldJob held(jobs_, *job);
+    if (!held) continue;  // it has been ended meanwhile
     const TaskRecord task = archive_->journal().task(job->id());
     if (!needs(task, digest)) continue;
     if (!wanted) archive_->bind(dataset);
@@ -206,9 +240,9 @@ int64_t Engine::bind(const AnyDataset& dataset) {
     try {
       Request request = read_request(task, *archive_);
       archive_->journal().enter(job->id(), JobState::kQueued, now_ms_());
-      model_->begin_task();
-      jobs_.put_back({job, std::move(request)});
-      ++queued;
+      PendingTask pending(*model_);
+      if (jobs_.put_back({job, std::move(request)})) pending.leave_to_worker();
+      queued.push_back(job);
     } catch (const DataMissing& other) {
       archive_->journal().await_data(job->id(), other.code(), other.what());
     }
@@ -254,8 +288,7 @@ std::shared_ptr<Job> Engine::check_and_add(AnyRequest request) {
   task.created_ms = now_ms_();
   task.id = archive_->journal().add(task);
   const auto job = std::make_shared<Job>(task.id, task.request_id, digest, task.options);
-  jobs_.add({job, Request(std::move(request))});
-  pending.leave_to_worker();
+  if (jobs_.add({job, Request(std::move(request))})) pending.leave_to_worker();
   return job;
 }
 

@@ -64,6 +64,9 @@ class Engine {
   const PublicKey& public_key() const { return archive_->key().public_key(); }
 
   std::vector<std::shared_ptr<Job>> jobs() const { return jobs_.jobs(); }
+  int64_t job_count() const { return jobs_.size(); }
+  /// In order of arrival. Throws kNotFound.
+  std::shared_ptr<Job> job_at(int64_t index) const { return jobs_.at(index); }
   /// Throws kNotFound.
   std::shared_ptr<Job> find(const std::string& request_id) const { return jobs_.find(request_id); }
 
@@ -74,6 +77,7 @@ class Engine {
  private:
   template <typename AnyRequest>
   std::shared_ptr<Job> check_and_add(AnyRequest request);
+  std::vector<std::shared_ptr<Job>> put_back(const AnyDataset& dataset);
   void close_queue();
   void restore_model();
   void restore_jobs();

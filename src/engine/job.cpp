@@ -60,8 +60,9 @@ const std::string& Job::error_message() const {
 }
 
 JobResult Job::result() const {
+  if (recall_) return recall_();
   const std::lock_guard lock(mutex_);
-  return recall_ ? recall_() : result_;
+  return result_;
 }
 
 bool Job::wait(Timeout timeout) const {
@@ -89,9 +90,9 @@ void Job::drop_adapter() {
   result_.adapter.reset();
 }
 
-void Job::interrupt(const Failure& reason) {
+void Job::interrupt(std::shared_ptr<const Failure> reason) noexcept {
   const std::lock_guard lock(mutex_);
-  interrupted_ = reason;
+  interrupted_ = std::move(reason);
   ended_.notify_all();
 }
 

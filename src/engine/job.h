@@ -74,8 +74,8 @@ class Job {
   Status status() const;
   /// "" unless it failed, was rejected or cancelled. The reference stays valid: it is written once.
   const std::string& error_message() const;
-  /// Both null before the end, and when the job failed or was cancelled. Of a recalled job: throws
-  /// what reading it throws.
+  /// Both null before the end, and when the job failed or was cancelled. Of a recalled job: reads
+  /// what was kept, and throws what reading throws; nobody waits for it meanwhile.
   JobResult result() const;
 
   /// False when `timeout` passed before the job ended. Throws the failure of interrupt().
@@ -92,7 +92,7 @@ class Job {
   /// The model was sealed: what the job left but its report is gone.
   void drop_adapter();
   /// This engine will not end the job, for this reason: those who wait for it need not.
-  void interrupt(const Failure& reason);
+  void interrupt(std::shared_ptr<const Failure> reason) noexcept;
 
  private:
   const int64_t id_;
@@ -103,9 +103,9 @@ class Job {
   mutable std::condition_variable ended_;
   Status status_{JobState::kQueued, {}, {}};
   std::string message_;
-  std::optional<Failure> interrupted_;
+  std::shared_ptr<const Failure> interrupted_;
   JobResult result_;
-  mutable std::function<JobResult()> recall_;
+  std::function<JobResult()> recall_;  ///< never set once the job is shared
 };
 
 }  // namespace lethe

@@ -9,12 +9,23 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookUp{20};  // how soon a paused queue notices a cancelled job
 
-bool is_overdue(const QueuedTask& task, int64_t now_ms) {
-  const int64_t deadline = task.job->options().deadline_ms;
-  return task.job->cancel_requested() || (deadline > 0 && now_ms >= deadline);
+Failure halted_by(const Failure& reason) {
+  return {reason.code, "the engine has stopped, its journal cannot be written: " + reason.message +
+                           "; unfinished tasks go on when the folder is opened again"};
 }
 
 }  // namespace
+
+JobQueue::JobQueue(LiveModel& model, EventQueue& events, Log& log)
+    : model_(model),
+      events_(events),
+      log_(log),
+      no_memory_(std::make_shared<const Failure>(
+          halted_by({Code::kOutOfMemory, "there is not enough memory"}))),
+      closed_with_jobs_(std::make_shared<const Failure>(
+          Failure{Code::kState,
+                  "the engine was closed; the task is kept and goes on when the folder is opened "
+                  "again"})) {}
 
 std::shared_ptr<Job> JobQueue::repeated(const std::string& request_id,
                                         const std::string& digest) const {
@@ -45,14 +56,20 @@ void JobQueue::require_open() const {
   require(!closed_, Code::kState, "the engine is closed; create another one for new tasks");
 }
 
-void JobQueue::add(QueuedTask task) {
+bool JobQueue::add(QueuedTask task) {
   const std::lock_guard lock(mutex_);
+  Job& job = *task.job;
   jobs_.push_back(task.job);
-  by_id_.emplace(task.job->request_id(), task.job);
-  events_.push({false, task.job->id(), JobState::kQueued, {}});
-  ++unfinished_;
+  by_id_.emplace(job.request_id(), task.job);
+  events_.push({false, job.id(), JobState::kQueued, {}});
+  if (interrupted_) {
+    job.interrupt(interrupted_);
+    return false;
+  }
   queue_.push_back(std::move(task));
+  ++unfinished_;
   changed_.notify_all();
+  return true;
 }
 
 void JobQueue::recall(std::shared_ptr<Job> job) {
@@ -61,15 +78,37 @@ void JobQueue::recall(std::shared_ptr<Job> job) {
   jobs_.push_back(std::move(job));
 }
 
-void JobQueue::put_back(QueuedTask task) {
-  {
-    const std::lock_guard lock(mutex_);
-    ++unfinished_;
-  }
-  enter(*task.job, JobState::kQueued);
+std::vector<std::shared_ptr<Job>> JobQueue::waiting() const {
   const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Job>> jobs;
+  for (const QueuedTask& task : waiting_) jobs.push_back(task.job);
+  return jobs;
+}
+
+bool JobQueue::hold(const Job& job) {
+  const std::lock_guard lock(mutex_);
+  for (const QueuedTask& task : waiting_) {
+    if (task.job.get() == &job) held_ = &job;
+  }
+  return held_ == &job;
+}
+
+void JobQueue::let_go() {
+  const std::lock_guard lock(mutex_);
+  held_ = nullptr;
+}
+
+bool JobQueue::put_back(QueuedTask task) {
+  const std::lock_guard lock(mutex_);
+  const std::shared_ptr<Job> job = task.job;
   queue_.push_back(std::move(task));
+  std::erase_if(waiting_, [&](const QueuedTask& other) { return other.job == job; });
+  job->set_state(JobState::kQueued);
+  events_.push({false, job->id(), JobState::kQueued, job->status().progress});
+  if (interrupted_) return false;  // and so was the job
+  ++unfinished_;
   changed_.notify_all();
+  return true;
 }
 
 void JobQueue::pause() {
@@ -88,40 +127,54 @@ bool JobQueue::paused() const {
   return paused_;
 }
 
+bool JobQueue::is_overdue(const QueuedTask& task, int64_t now_ms) const {
+  const int64_t deadline = task.job->options().deadline_ms;
+  return task.job.get() != held_ &&
+         (task.job->cancel_requested() || (deadline > 0 && now_ms >= deadline));
+}
+
+std::optional<QueuedTask> JobQueue::take_overdue_locked(int64_t now_ms) {
+  for (auto* tasks : {&queue_, &waiting_}) {
+    const auto found = std::find_if(tasks->begin(), tasks->end(), [&](const QueuedTask& task) {
+      return is_overdue(task, now_ms);
+    });
+    if (found == tasks->end()) continue;
+    QueuedTask task = std::move(*found);
+    tasks->erase(found);
+    task.overdue = true;
+    return task;
+  }
+  return std::nullopt;
+}
+
+std::optional<QueuedTask> JobQueue::take_overdue(int64_t now_ms) {
+  const std::lock_guard lock(mutex_);
+  return take_overdue_locked(now_ms);
+}
+
 std::optional<QueuedTask> JobQueue::take(const std::function<int64_t()>& now_ms) {
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (keeping_ || halted_) return std::nullopt;
+    if (halted_) return std::nullopt;
     const int64_t now = now_ms();
-    const auto before = [now](const QueuedTask& a, const QueuedTask& b) {
-      const bool a_over = is_overdue(a, now), b_over = is_overdue(b, now);
-      if (a_over != b_over) return a_over;
-      return runs_before(a.job->options(), a.job->id(), b.job->options(), b.job->id());
-    };
-    const auto next = std::min_element(queue_.begin(), queue_.end(), before);
-    if (next != queue_.end() && (!paused_ || is_overdue(*next, now))) {
+    if (auto task = take_overdue_locked(now)) return task;
+    if (keeping_) return std::nullopt;
+    if (!paused_ && !queue_.empty()) {
+      const auto next = std::min_element(
+          queue_.begin(), queue_.end(), [](const QueuedTask& a, const QueuedTask& b) {
+            return runs_before(a.job->options(), a.job->id(), b.job->options(), b.job->id());
+          });
       QueuedTask task = std::move(*next);
       queue_.erase(next);
       return task;
     }
     if (queue_.empty() && closed_) return std::nullopt;
-    if (queue_.empty()) {
+    if (queue_.empty() && waiting_.empty()) {
       changed_.wait(lock);
     } else {
       changed_.wait_for(lock, kLookUp);
     }
   }
-}
-
-std::vector<QueuedTask> JobQueue::take_overdue(int64_t now_ms) {
-  const std::lock_guard lock(mutex_);
-  const auto split =
-      std::stable_partition(queue_.begin(), queue_.end(),
-                            [now_ms](const QueuedTask& task) { return !is_overdue(task, now_ms); });
-  std::vector<QueuedTask> overdue;
-  std::move(split, queue_.end(), std::back_inserter(overdue));
-  queue_.erase(split, queue_.end());
-  return overdue;
 }
 
 void JobQueue::wait_while_paused(const Job& job, const std::function<void()>& look_up) {
@@ -140,27 +193,30 @@ void JobQueue::enter(Job& job, JobState state) {
   log_.write(LogLevel::kInfo, "engine", "task ", job.request_id(), ": ", name_of(state));
 }
 
-void JobQueue::await_data(Job& job, const Failure& reason) {
+void JobQueue::await_data(const std::shared_ptr<Job>& job, const Failure& reason) {
   model_.end_task();
-  job.await_data(reason.code);
-  events_.push({false, job.id(), JobState::kAwaitingData, job.status().progress});
   {
+    // All at once: whoever sees that it awaits data can give it.
     const std::lock_guard lock(mutex_);
+    waiting_.push_back({job, {}});
+    job->await_data(reason.code);
+    events_.push({false, job->id(), JobState::kAwaitingData, job->status().progress});
     --unfinished_;
     changed_.notify_all();
   }
-  log_.write(LogLevel::kWarning, "engine", "task ", job.request_id(),
+  log_.write(LogLevel::kWarning, "engine", "task ", job->request_id(),
              ": awaits data: ", reason.message);
 }
 
 void JobQueue::finish(Job& job, JobEnd end) {
   const JobState state = end.state;
-  model_.end_task();
+  const bool counted = job.status().state != JobState::kAwaitingData;
+  if (counted) model_.end_task();
   job.finish(std::move(end));
   events_.push({false, job.id(), state, job.status().progress});
   {
     const std::lock_guard lock(mutex_);
-    --unfinished_;
+    if (counted) --unfinished_;
     changed_.notify_all();
   }
   const bool good = state == JobState::kSucceeded || state == JobState::kCancelled;
@@ -178,6 +234,23 @@ void JobQueue::worker_ended() {
 std::vector<std::shared_ptr<Job>> JobQueue::jobs() const {
   const std::lock_guard lock(mutex_);
   return jobs_;
+}
+
+int64_t JobQueue::size() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int64_t>(jobs_.size());
+}
+
+std::shared_ptr<Job> JobQueue::at(int64_t index) const {
+  const std::lock_guard lock(mutex_);
+  require(index >= 0 && index < static_cast<int64_t>(jobs_.size()), Code::kNotFound,
+          "there is no job ", index, "; the engine has ", jobs_.size());
+  return jobs_[static_cast<size_t>(index)];
+}
+
+void JobQueue::drop_adapters() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (const auto& job : jobs_) job->drop_adapter();
 }
 
 std::shared_ptr<Job> JobQueue::find(const std::string& request_id) const {
@@ -209,21 +282,21 @@ void JobQueue::close(bool keep) {
 
 void JobQueue::halt(const Failure& reason) {
   const std::lock_guard lock(mutex_);
-  halted_ = {reason.code,
-             "the engine has stopped, its journal cannot be written: " + reason.message +
-                 "; unfinished tasks go on when the folder is opened "
-                 "again"};
+  halted_ = std::make_shared<const Failure>(halted_by(reason));
   changed_.notify_all();
 }
 
-void JobQueue::interrupt_unfinished() {
+void JobQueue::halt() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!halted_) halted_ = no_memory_;
+  changed_.notify_all();
+}
+
+void JobQueue::interrupt_unfinished() noexcept {
   std::unique_lock lock(mutex_);
-  interrupted_ = halted_ ? *halted_
-                         : Failure{Code::kState,
-                                   "the engine was closed; the task is kept and goes on when the "
-                                   "folder is opened again"};
+  interrupted_ = halted_ ? halted_ : closed_with_jobs_;
   for (const auto& job : jobs_) {
-    if (!ended(job->status().state)) job->interrupt(*interrupted_);
+    if (!ended(job->status().state)) job->interrupt(interrupted_);
   }
   const int64_t pending = unfinished_;
   changed_.notify_all();

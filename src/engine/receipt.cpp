@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "storage/digest.h"
+#include "storage/limits.h"
 #include "support/error.h"
 
 namespace lethe {
@@ -39,6 +40,7 @@ void check_line(std::string_view line, const Json& json, int64_t number,
                 const std::string& previous, const std::optional<PublicKey>& key) {
   require(json.is_object() && json.size() == 3 && json.contains("receipt"), Code::kCorrupt,
           "it is not an object of \"key\", \"receipt\" and \"signature\"");
+  require(json.at("receipt").is_object(), Code::kCorrupt, "its \"receipt\" is not an object");
   const Json& receipt = json.at("receipt");
   const auto signer = bytes_of<32>(json.value("key", Json()), "key");
   const auto signature = bytes_of<64>(json.value("signature", Json()), "signature");
@@ -102,7 +104,8 @@ ChainFindings verify_receipts(std::string_view lines, const std::optional<Public
     try {
       require(end != std::string_view::npos, Code::kCorrupt, "it is cut off");
       const std::string_view line = lines.substr(0, end);
-      const Json json = parse_json(line, "the receipt");
+      // Of a task with many classes it is long; and the text is in memory already.
+      const Json json = parse_json(line, "the receipt", own_limits().json);
       if (json.is_object() && json.contains("receipt") && json["receipt"].is_object()) {
         const Json& id = json["receipt"].value("request_id", Json());
         if (id.is_string()) request_id = id;

@@ -19,15 +19,28 @@ double seconds_since(Clock::time_point start) {
 
 /// The journal, or a file that it is to name, cannot be written.
 struct Halted {
-  Failure reason;
+  std::exception_ptr cause;
 };
 
+/// Whether the same may succeed when it is tried again: disk, lock or memory are wanting.
+bool may_pass(const std::exception_ptr& exception) noexcept {
+  try {
+    const Code code = describe_failure(exception).code;
+    return code == Code::kIo || code == Code::kBusy || code == Code::kOutOfMemory;
+  } catch (...) {
+    return true;
+  }
+}
+
+/// Throws Halted for what may pass, and anything else as it is.
 template <typename Body>
 void or_halt(const Body& body) {
   try {
     body();
   } catch (...) {
-    throw Halted{describe_failure(std::current_exception())};
+    const auto exception = std::current_exception();
+    if (may_pass(exception)) throw Halted{exception};
+    throw;
   }
 }
 
@@ -38,10 +51,20 @@ JobEnd failed_end(const Job& job, const std::exception_ptr& exception) {
   return {JobState::kFailed, {}, failure.code, std::move(failure.message)};
 }
 
+std::string deadline_message(const TaskOptions& options) {
+  return lethe::str("the deadline ", utc_text(options.deadline_ms),
+                    " has passed; the model is as before. Ask again with a later one");
+}
+
 void check_deadline(const TaskOptions& options, int64_t now_ms) {
-  require(options.deadline_ms == 0 || now_ms < options.deadline_ms, Code::kLimitExceeded,
-          "the deadline ", utc_text(options.deadline_ms),
-          " has passed; the model is as before. Ask again with a later one");
+  const bool passed = options.deadline_ms > 0 && now_ms >= options.deadline_ms;
+  if (passed) throw Error(Code::kLimitExceeded, deadline_message(options));
+}
+
+/// How a job ends that is overdue (see QueuedTask).
+JobEnd overdue_end(const Job& job) {
+  if (job.cancel_requested()) return cancelled_end({});
+  return {JobState::kFailed, {}, Code::kLimitExceeded, deadline_message(job.options())};
 }
 
 /// `seconds`: of running, all restarts together.
@@ -61,23 +84,41 @@ Json report_json(const JobEnd& end) {
 
 }  // namespace
 
-void Worker::run() {
-  const ThreadBudget budget(settings_.threads);
-  const TorchWarnings warnings(&log_);
+void Worker::run() noexcept {
   try {
-    while (auto task = queue_.take(settings_.now_ms)) perform(std::move(*task));
+    work();
   } catch (const Halted& halted) {
-    queue_.halt(halted.reason);
-    log_.write(LogLevel::kError, "engine",
-               "the engine stops, its journal cannot be written: ", halted.reason.message);
+    stop(halted.cause);
   } catch (...) {
-    // Only telling of an end can fail here, for want of memory. The journal knows it.
-    queue_.halt(describe_failure(std::current_exception()));
+    stop(std::current_exception());
   }
   queue_.interrupt_unfinished();
   model_.release();
   archive_.close();
   queue_.worker_ended();
+}
+
+void Worker::work() {
+  const ThreadBudget budget(settings_.threads);
+  const TorchWarnings warnings(&log_);
+  while (auto task = queue_.take(settings_.now_ms)) {
+    if (task->overdue) {
+      conclude(*task->job, overdue_end(*task->job));
+    } else {
+      perform(std::move(*task));
+    }
+  }
+}
+
+void Worker::stop(const std::exception_ptr& cause) noexcept {
+  try {
+    const Failure reason = describe_failure(cause);
+    queue_.halt(reason);
+    log_.write(LogLevel::kError, "engine",
+               "the engine stops, its journal cannot be written: ", reason.message);
+  } catch (...) {  // there is no memory to say why
+    queue_.halt();
+  }
 }
 
 void Worker::perform(QueuedTask task) {
@@ -99,7 +140,7 @@ void Worker::perform(QueuedTask task) {
     throw;
   } catch (const DataMissing& missing) {
     or_halt([&] { archive_.journal().await_data(job.id(), missing.code(), missing.what()); });
-    queue_.await_data(job, {missing.code(), missing.what()});
+    queue_.await_data(task.job, {missing.code(), missing.what()});
     return;
   } catch (...) {
     outcome.end = failed_end(job, std::current_exception());
@@ -108,8 +149,11 @@ void Worker::perform(QueuedTask task) {
       return;
     }
   }
-  if (!outcome.recorded) record_end(job, outcome.end, *model_.snapshot(), nullptr);
-  show_end(job, std::move(outcome.end));
+  if (outcome.recorded) {
+    show_end(job, std::move(outcome.end));
+  } else {
+    conclude(job, std::move(outcome.end));
+  }
 }
 
 template <typename Data>
@@ -155,17 +199,19 @@ void Worker::keep_for_later(Job& job) {
 }
 
 void Worker::end_overdue() {
-  for (const QueuedTask& task : queue_.take_overdue(settings_.now_ms())) {
-    JobEnd end = cancelled_end({});
-    if (!task.job->cancel_requested()) {
-      try {
-        check_deadline(task.job->options(), settings_.now_ms());
-      } catch (...) {
-        end = failed_end(*task.job, std::current_exception());
-      }
-    }
-    record_end(*task.job, end, *model_.snapshot(), nullptr);
-    show_end(*task.job, std::move(end));
+  while (const auto task = queue_.take_overdue(settings_.now_ms())) {
+    conclude(*task->job, overdue_end(*task->job));
+  }
+}
+
+void Worker::conclude(Job& job, JobEnd end) {
+  try {
+    record_end(job, end, *model_.snapshot(), nullptr);
+    show_end(job, std::move(end));
+  } catch (const Halted&) {
+    throw;
+  } catch (...) {
+    throw Halted{std::current_exception()};
   }
 }
 
@@ -222,8 +268,9 @@ Checkpoints Worker::checkpoints_for(Job& job, const Snapshot& snapshot, const Ta
     *saved_at = Clock::now();
     try {
       archive_.save(job.id(), state, facts);
-      const Progress progress = job.status().progress;
-      archive_.journal().checkpoint(job.id(), progress.step + 1, progress.total_steps,
+      // Not of the job: that hears of the step afterwards.
+      const Json& progress = state.values().at("progress");
+      archive_.journal().checkpoint(job.id(), progress.at("step"), progress.at("total_steps"),
                                     seconds_before + seconds_since(began));
     } catch (...) {
       log_.write(LogLevel::kWarning, "engine", "task ", job.request_id(),

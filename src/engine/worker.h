@@ -18,7 +18,9 @@ struct WorkerSettings {
 ///
 /// Every state is in the journal before the job shows it. When the journal or a file that it is to
 /// name cannot be written, the worker stops and leaves the rest for a later run of the engine: what
-/// cannot be made durable must not be done. Only a checkpoint may fail, for it merely saves time.
+/// cannot be made durable must not be done. But where another try would fail in the same way, as
+/// for content that no file can hold, the task ends FAILED. Only a checkpoint may fail, for it
+/// merely saves time.
 class Worker {
  public:
   Worker(LiveModel& model, JobQueue& queue, EventQueue& events, Archive& archive, Log& log,
@@ -31,7 +33,7 @@ class Worker {
         settings_(std::move(settings)) {}
 
   /// Until the queue gives no more; then gives the model and the folder free and ends the queue.
-  void run();
+  void run() noexcept;
 
  private:
   /// How a job ended, and whether the journal knows it already.
@@ -40,6 +42,8 @@ class Worker {
     bool recorded = false;
   };
 
+  void work();
+  void stop(const std::exception_ptr& cause) noexcept;
   void perform(QueuedTask task);
   template <typename Data>
   Outcome perform(Job& job, const ForgetRequestOn<Data>& request);
@@ -47,6 +51,8 @@ class Worker {
   Outcome perform(Job& job, const PretrainRequestOn<Data>& request);
   void keep_for_later(Job& job);
   void end_overdue();
+  /// Writes and shows an end; whatever goes wrong with that halts.
+  void conclude(Job& job, JobEnd end);
   /// Only when its data and checkpoint are gone from the folder does a job show its end.
   void show_end(Job& job, JobEnd end);
 

@@ -18,6 +18,8 @@
 
 namespace lethe {
 
+inline constexpr int kDefaultLevel = 3;  ///< of compression
+
 struct AdapterFile {
   Json manifest;            ///< an object; the writer adds nothing to it
   Digest base_fingerprint;  ///< of the base model it belongs to; also in the fixed header
@@ -27,7 +29,7 @@ struct AdapterFile {
 /// The whole container in memory, read back once before it is returned. Equal input and level (1 to
 /// 22) give equal bytes within one build. kLimitExceeded for what the reader would refuse, kNumeric
 /// for NaN and infinite values, kInvalidArgument for other types, devices and manifests.
-std::string serialize_adapter_file(const AdapterFile& file, int level = 3,
+std::string serialize_adapter_file(const AdapterFile& file, int level = kDefaultLevel,
                                    const Limits& limits = {});
 
 /// Checks in this order: fixed header CRC and version, limits, manifest CRC, file digest, index,
@@ -40,7 +42,7 @@ AdapterFile parse_adapter_file(std::string_view bytes, std::string_view what,
 AdapterFile read_adapter_file(const std::string& path, const Limits& limits = {});
 
 /// Serialises, writes atomically, then reads the file back and compares it before returning.
-void write_adapter_file(const std::string& path, const AdapterFile& file, int level = 3,
+void write_adapter_file(const std::string& path, const AdapterFile& file, int level = kDefaultLevel,
                         const Limits& limits = {});
 
 }  // namespace lethe

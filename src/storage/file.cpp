@@ -117,7 +117,7 @@ bool sync_folder(const std::string& folder) {
 }  // namespace
 
 std::string absolute_path(const std::string& path) {
-  return std::filesystem::absolute(path).lexically_normal().string();
+  return std::filesystem::absolute(path).string();
 }
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }

@@ -22,7 +22,8 @@ void write_file_atomically(const std::string& path, const std::vector<std::strin
 /// The names of what lies in a folder, in lexicographic order. Throws kNotFound, kIo.
 std::vector<std::string> names_in(const std::string& folder);
 
-/// The path from the root, so that it means the same in a process with another working folder.
+/// The path from the root, so that it means the same in a process with another working folder. Its
+/// ".." stay: after a symbolic link they lead elsewhere than the text says.
 std::string absolute_path(const std::string& path);
 
 /// The last component of a path: what error messages may show.

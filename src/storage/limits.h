@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "support/json.h"
 
@@ -20,6 +21,17 @@ struct Limits {
   int window_log = 23;       ///< largest zstd window, 2^23 bytes
   JsonLimits json;           ///< its max_bytes gives way to header_bytes
 };
+
+/// For files and texts that this library wrote itself, which were as large as memory allowed. Only
+/// what bounds recursion, and what the writer goes by too, stays.
+inline Limits own_limits() {
+  constexpr int64_t kNone = std::numeric_limits<int64_t>::max() / 2;
+  Limits limits;
+  limits.file_bytes = limits.header_bytes = limits.tensors = kNone;
+  limits.total_bytes = limits.tensor_bytes = limits.dimension_size = limits.expansion = kNone;
+  limits.json.max_bytes = limits.json.max_keys = limits.json.max_string_bytes = kNone;
+  return limits;
+}
 
 /// Whether `raw` bytes are an acceptable content for a file of `stored` bytes.
 inline bool within_expansion(uint64_t raw, uint64_t stored, const Limits& limits) {

@@ -218,13 +218,13 @@ void folders_refuse_images_of_several_sizes(void**) {
   Photos photos;
   photos.add("a/1.pgm", grey(1)).add("a/2.pgm", grey(1)).add("b/3.pgm", grey(1, 3, 2));
   photos.add("b/4.ppm", "P6 2 2 255\n" + std::string(12, 'x'));
-  expect_error(Code::kInvalidArgument, "b/3.pgm is [1, 2, 3]", [&] { photos.read(); });
-  expect_error(Code::kInvalidArgument, "a/1.pgm is [1, 2, 2]", [&] { photos.read(); });
+  expect_error(Code::kInvalidArgument, "\"b/3.pgm\" is [1, 2, 3]", [&] { photos.read(); });
+  expect_error(Code::kInvalidArgument, "\"a/1.pgm\" is [1, 2, 2]", [&] { photos.read(); });
   expect_error(Code::kInvalidArgument, "\"resize\"", [&] { photos.read(); });
-  expect_error(Code::kInvalidArgument, "b/4.ppm is [3, 2, 2]",
+  expect_error(Code::kInvalidArgument, "\"b/4.ppm\" is [3, 2, 2]",
                [&] { photos.read(R"({"center_crop": 2})"); });
   assert_int_equal(photos.read(R"({"center_crop": 2, "channels": 1})").size(), 4);
-  expect_error(Code::kInvalidArgument, "a/1.pgm: transform: \"center_crop\" 3",
+  expect_error(Code::kInvalidArgument, "\"a/1.pgm\": transform: \"center_crop\" 3",
                [&] { photos.read(R"({"center_crop": 3})"); });
 }
 
@@ -239,7 +239,7 @@ void folders_name_the_first_bad_image(void**) {
   photos.add("a/1050.pgm", grey(1));
   expect_error(Code::kUnsupported, "a/1051.pgm", [&] { photos.read(); });
   photos.add("a/1000.pgm", "");
-  expect_error(Code::kCorrupt, "a/1000.pgm is empty", [&] { photos.read(); });
+  expect_error(Code::kCorrupt, "\"a/1000.pgm\" is empty", [&] { photos.read(); });
 }
 
 void folders_without_images_are_refused(void**) {
@@ -248,13 +248,19 @@ void folders_without_images_are_refused(void**) {
   photos.add("top.pgm", grey(1));
   expect_error(Code::kNotFound, "no sub-folder", [&] { photos.read(); });
   photos.add("a/1.pgm", grey(1)).add("b/readme.txt", "x");
-  expect_error(Code::kNotFound, "class folder b", [&] { photos.read(); });
+  expect_error(Code::kNotFound, "class folder \"b\"", [&] { photos.read(); });
   expect_error(Code::kNotFound, "nowhere", [&] { read_image_folder(photos / "nowhere", {}); });
   expect_error(Code::kInvalidArgument, "not a folder",
                [&] { read_image_folder(photos / "top.pgm", {}); });
   Photos odd;
   odd.add("\xff\xfe/1.pgm", grey(1));
   expect_error(Code::kInvalidArgument, "UTF-8", [&] { odd.read(); });
+  // A name in another encoding is shown all the same, in UTF-8.
+  odd.add("a/\xff\xfe.pgm", "P5 2 2 255\nabc");
+  expect_error(Code::kCorrupt, "\"a/\xef\xbf\xbd\xef\xbf\xbd.pgm\"", [&] { odd.read(); });
+  Photos empty;
+  empty.add("\xff/readme.txt", "x");
+  expect_error(Code::kNotFound, "class folder \"\xef\xbf\xbd\"", [&] { empty.read(); });
   // The last component alone is shown.
   try {
     read_image_folder(photos / "nowhere", {});

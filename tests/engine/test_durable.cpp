@@ -1,6 +1,7 @@
 // An engine on a folder: what it accepted outlives it, and goes on as if nothing had happened.
 #include <sys/wait.h>
 
+#include <atomic>
 #include <fstream>
 #include <set>
 
@@ -320,6 +321,83 @@ void changed_data_is_refused_and_may_be_given_again(void**) {
   }
 }
 
+/// The job "a", when the engine has found out that its data is gone.
+std::shared_ptr<Job> awaiting(Engine& engine) {
+  const auto job = engine.find("a");
+  while (job->status().state != JobState::kAwaitingData) {
+    assert_false(ended(job->status().state));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return job;
+}
+
+void a_job_that_awaits_data_can_be_cancelled(void**) {
+  const TemporaryFolder folder;
+  { Engine(trained_model(), paused(options_in(folder))).enqueue(idx_request(folder, "a")); }
+  fs::remove(folder / "set.images");
+  {
+    const auto model = trained_model();
+    Engine engine(model, options_in(folder));
+    const auto job = awaiting(engine);
+    job->cancel();
+    expect_state(*job, JobState::kCancelled);
+    assert_true(engine.journal().receipt("a").has_value());
+    model->rollback_to(nullptr);  // the model counts no task of it, neither one nor minus one
+    expect_error(Code::kNotFound, "no job waits for data", [&] { engine.bind(small_set(3, 7)); });
+    expect_state(*engine.enqueue(small_request("b", {2})), JobState::kSucceeded);
+    assert_true(engine.wait_idle(kLong));
+    model->rollback_to(nullptr);
+  }
+  Engine engine(trained_model(), options_in(folder));
+  expect_state(*engine.find("a"), JobState::kCancelled);
+}
+
+void a_deadline_passes_while_data_is_awaited(void**) {
+  const TemporaryFolder folder;
+  std::atomic<int64_t> now{1000};
+  EngineOptions options = options_in(folder);
+  options.now_ms = [&] { return now.load(); };
+  {
+    Engine engine(trained_model(), paused(options));
+    ForgetRequest request = idx_request(folder, "a");
+    request.options.deadline_ms = 5000;
+    engine.enqueue(request);
+  }
+  fs::remove(folder / "set.images");
+  Engine engine(trained_model(), options);
+  const auto job = awaiting(engine);
+  const auto running = engine.enqueue(endless_request("b", {2}));  // nor does it wait for others
+  wait_for_step(*running);
+  now = 6000;
+  expect_state(*job, JobState::kFailed);
+  assert_int_equal(static_cast<int>(*job->status().error), static_cast<int>(Code::kLimitExceeded));
+  assert_true(job->error_message().find("has passed") != std::string::npos);
+  running->cancel();
+  expect_state(*running, JobState::kCancelled);
+}
+
+void whoever_hears_the_log_may_enqueue(void**) {
+  const TemporaryFolder folder, copies;
+  { Engine(trained_model(), paused(options_in(folder))).enqueue(idx_request(folder, "a")); }
+  idx_set(folder, 10, 99);
+  EngineOptions options = options_in(folder);
+  options.log = std::make_shared<Log>();
+  std::shared_ptr<Job> asked;
+  Engine engine(trained_model(), options);
+  const auto job = awaiting(engine);
+  options.log->set(LogLevel::kInfo, [&](LogLevel, const char*, const char* message) {
+    if (std::string(message) == "task a: queued") asked = engine.enqueue(small_request("b", {2}));
+  });
+  const ForgetRequest again = idx_request(copies, "a");
+  assert_int_equal(engine.bind(again.forget), 0);
+  assert_null(asked.get());
+  assert_int_equal(engine.bind(*again.retain), 1);  // within it the line, and so the other request
+  assert_non_null(asked.get());
+  expect_state(*job, JobState::kSucceeded);
+  expect_state(*asked, JobState::kSucceeded);
+  options.log->close();
+}
+
 void data_that_is_put_back_is_found_when_the_folder_is_opened(void**) {
   const TemporaryFolder folder;
   { Engine(trained_model(), paused(options_in(folder))).enqueue(idx_request(folder, "a")); }
@@ -361,6 +439,94 @@ void the_folder_holds_no_image_of_a_finished_task(void**) {
       assert_true(bytes.find(needle) == std::string::npos);
     }
   }
+}
+
+// -------------------------------------------------------------------- what cannot be written
+
+void a_long_request_is_read_again(void**) {
+  const TemporaryFolder folder;
+  { Engine(trained_model(), paused(options_in(folder))).enqueue(small_request("a", {1})); }
+  {
+    Database journal(folder / "engine/journal.db", "the journal");
+    std::string request;
+    {
+      Statement row = journal.prepare("SELECT request FROM task");
+      assert_true(row.next());
+      request = row.text(0);
+    }
+    // Longer than any text from outside may be, as the ranges of a large selection are.
+    request.insert(1, "\"padding\":\"" + std::string(17 << 20, 'x') + "\",");
+    journal.prepare("UPDATE task SET request = ?").bind(request).run();
+  }
+  Engine engine(trained_model(), options_in(folder));
+  expect_state(*engine.find("a"), JobState::kSucceeded);
+}
+
+void an_end_that_never_can_be_written_fails_its_task_alone(void**) {
+  const TemporaryFolder folder;
+  { Engine(trained_model(), options_in(folder)); }
+  Database(folder / "engine/journal.db", "the journal")
+      .run(
+          "CREATE TRIGGER never BEFORE UPDATE ON task WHEN NEW.state = 5 AND NEW.request_id = 'a' "
+          "BEGIN SELECT RAISE(ABORT, 'it is refused'); END");
+  const auto model = trained_model();
+  Engine engine(model, options_in(folder));
+  const auto job = engine.enqueue(small_request("a", {1}));
+  expect_state(*job, JobState::kFailed);
+  assert_true(job->error_message().find("it is refused") != std::string::npos);
+  assert_true(model->snapshot()->stack.empty());
+  assert_int_equal(files_in(folder, "adapters").size(), 0);
+  expect_state(*engine.enqueue(small_request("b", {2})), JobState::kSucceeded);
+}
+
+void a_seal_counts_although_files_stay(void**) {
+  const TemporaryFolder folder;
+  at::Tensor sealed;
+  {
+    const auto model = trained_model();
+    Engine engine(model, options_in(folder));
+    expect_state(*engine.enqueue(small_request("a", {1})), JobState::kSucceeded);
+    fs::remove_all(folder / "engine/data");  // so the folder cannot be cleaned
+    model->seal();
+    assert_true(model->snapshot()->stack.empty());
+    assert_null(engine.find("a")->result().adapter.get());
+    assert_true(engine.journal().receipt("seal").has_value());
+    sealed = scores(*model, small_images());
+  }
+  const auto model = trained_model();
+  Engine engine(model, options_in(folder));
+  assert_true(model->snapshot()->stack.empty());
+  assert_true(at::equal(scores(*model, small_images()), sealed));
+}
+
+void a_checkpoint_tells_its_own_step(void**) {
+  const TemporaryFolder folder;
+  Engine engine(trained_model(), options_in(folder));
+  ForgetRequest request = endless_request("a", {1});
+  request.options.max_steps = 1;
+  expect_state(*engine.enqueue(request), JobState::kFailed);
+  const TaskRecord task = engine.journal().tasks().at(0);
+  assert_int_equal(task.step, 1);
+  assert_int_equal(task.total_steps, 1'000'000'000);
+}
+
+void a_job_that_comes_after_the_worker_is_interrupted(void**) {
+  const auto model = small_live_model();
+  EventQueue events(16);
+  Log log;
+  JobQueue queue(*model, events, log);
+  queue.halt({Code::kIo, "the disk is full"});
+  queue.halt();  // the reason stays
+  queue.interrupt_unfinished();
+  const auto job = std::make_shared<Job>(1, "late", "digest");
+  assert_false(queue.add({job, {}}));
+  expect_error(Code::kIo, "the disk is full", [&] { job->wait(kLong); });
+  assert_true(queue.wait_idle(std::chrono::milliseconds(0)));  // it is not counted
+  assert_true(queue.find("late") == job);
+
+  JobQueue poor(*model, events, log);
+  poor.halt();
+  expect_error(Code::kOutOfMemory, "not enough memory", [&] { poor.require_open(); });
 }
 
 // ---------------------------------------------------------------------------------- refusals
@@ -589,6 +755,19 @@ void a_paused_engine_waits_and_still_cancels(void**) {
   expect_state(*queued, JobState::kSucceeded);
 }
 
+void what_was_cancelled_does_not_run_later(void**) {
+  const TemporaryFolder folder;
+  std::shared_ptr<Job> job;
+  {
+    Engine engine(trained_model(), paused(options_in(folder)));
+    job = engine.enqueue(small_request("a", {1}));
+    job->cancel();
+  }
+  assert_int_equal(static_cast<int>(job->status().state), static_cast<int>(JobState::kCancelled));
+  Engine engine(trained_model(), options_in(folder));
+  expect_state(*engine.find("a"), JobState::kCancelled);
+}
+
 // --------------------------------------------------------------------------------- receipts
 
 std::string lines_of(const Engine& engine) {
@@ -686,6 +865,11 @@ void verification_names_the_first_break(void**) {
   check({good[0], good[2]}, 2, "number is 3", key);
   check({good[1]}, 1, "number is 2", key);
   check({good[0], good[1], "x"}, 3, "", key);
+  for (const Json& other : {Json(5), Json(), Json::array({1})}) {
+    Json line = Json::parse(good[0]);
+    line["receipt"] = other;
+    check({line.dump()}, 1, "\"receipt\" is not an object", key);
+  }
   SigningKey::Seed other = seed;
   other[0] = 8;
   check(good, 1, "another key", SigningKey(other).public_key());
@@ -737,8 +921,18 @@ int main() {
       cmocka_unit_test(data_in_files_is_read_again),
       cmocka_unit_test(arrays_are_kept_until_the_task_ends),
       cmocka_unit_test(changed_data_is_refused_and_may_be_given_again),
+      cmocka_unit_test(a_job_that_awaits_data_can_be_cancelled),
+      cmocka_unit_test(a_deadline_passes_while_data_is_awaited),
+      cmocka_unit_test(whoever_hears_the_log_may_enqueue),
       cmocka_unit_test(data_that_is_put_back_is_found_when_the_folder_is_opened),
       cmocka_unit_test(the_folder_holds_no_image_of_a_finished_task),
+  };
+  const CMUnitTest writing[] = {
+      cmocka_unit_test(a_long_request_is_read_again),
+      cmocka_unit_test(an_end_that_never_can_be_written_fails_its_task_alone),
+      cmocka_unit_test(a_seal_counts_although_files_stay),
+      cmocka_unit_test(a_checkpoint_tells_its_own_step),
+      cmocka_unit_test(a_job_that_comes_after_the_worker_is_interrupted),
   };
   const CMUnitTest refusals[] = {
       cmocka_unit_test(a_folder_serves_one_engine),
@@ -751,6 +945,7 @@ int main() {
       cmocka_unit_test(priority_then_deadline_then_arrival),
       cmocka_unit_test(budgets_and_deadlines_end_a_task),
       cmocka_unit_test(a_paused_engine_waits_and_still_cancels),
+      cmocka_unit_test(what_was_cancelled_does_not_run_later),
   };
   const CMUnitTest receipts[] = {
       cmocka_unit_test(every_end_has_a_receipt),
@@ -759,6 +954,7 @@ int main() {
   };
   return cmocka_run_group_tests(going_on, nullptr, nullptr) +
          cmocka_run_group_tests(data, nullptr, nullptr) +
+         cmocka_run_group_tests(writing, nullptr, nullptr) +
          cmocka_run_group_tests(refusals, nullptr, nullptr) +
          cmocka_run_group_tests(scheduling, nullptr, nullptr) +
          cmocka_run_group_tests(receipts, nullptr, nullptr);

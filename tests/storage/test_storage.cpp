@@ -155,6 +155,16 @@ size_t files_in(const std::string& folder) {
   return count;
 }
 
+void an_absolute_path_leads_where_the_path_leads(void**) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder / "far/deep");
+  std::filesystem::create_directory_symlink(folder / "far/deep", folder / "link");
+  write_file_atomically(folder / "far/x", {"far"});
+  write_file_atomically(folder / "x", {"near"});
+  assert_string_equal(read_file(absolute_path(folder / "link/../x"), kNoLimit).c_str(), "far");
+  assert_int_equal(absolute_path("x").front(), '/');
+}
+
 void write_and_replace(void**) {
   const TemporaryFolder folder;
   const std::string path = folder / "f";
@@ -313,6 +323,7 @@ int main() {
       cmocka_unit_test(read_refusals),
       cmocka_unit_test(messages_hide_folders),
       cmocka_unit_test(base_names),
+      cmocka_unit_test(an_absolute_path_leads_where_the_path_leads),
       cmocka_unit_test(write_and_replace),
       cmocka_unit_test(write_in_the_current_folder),
       cmocka_unit_test(write_keeps_a_reader_of_the_old_file),
