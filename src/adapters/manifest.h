@@ -8,12 +8,12 @@
 //   classes_forgotten, class_names (optional)   what it makes the model forget
 //   scaling                                     W += scaling B A, or W += delta with scaling 1
 //   tensors [{name, target, role, shape, dtype, sha256}]
+//   metrics {before, after}, data_digests, environment
 // format 1, of low rank:
 //   rank, alpha                                 scaling = alpha / rank
 //   groups {all, selected, norms, effects, relative}
 // format 2, of methods that train the weights themselves:
 //   kind                                        "delta"
-//   metrics {before, after}, data_digests, environment
 #pragma once
 
 #include <string>

@@ -79,13 +79,8 @@ struct Attacked {
 at::Tensor reference_scores(const Audited& a, const Attacked& attacked,
                             const std::shared_ptr<const BaseModel>& shared, int64_t number) {
   const BaseModel& base = *shared;
-  const ForgetConfig& asked = a.request.config;
-  ForgetConfig config =
-      ForgetConfig::defaults_for(MethodKind::kRetrain, base.classifier().spec().head);
-  config.data_ratio = asked.data_ratio;
-  config.few_shot = asked.few_shot;
-  config.max_steps = asked.max_steps;
-  config.seed = asked.seed + 1 + number;
+  const ForgetConfig config =
+      yardstick_settings(a.request.config, base.classifier().spec().head, number);
   const std::string name = str("retrained scores ", hex(sha256(config.identity().dump())),
                                a.plan.retain.content_digest(), attacked.members.content_digest(),
                                attacked.others.content_digest());
@@ -143,7 +138,10 @@ void audit_verification(Metrics& metrics, const Audited& a, const Snapshot& stat
       dataset_embeddings(state.base->classifier(), state.weights, set, a.options());
   const at::Tensor labels = labels_of(set);
   const Verification r = verify(pair_cosines(embeddings, labels, a.plan.retained));
-  const PairScores forgotten = pair_cosines(embeddings, labels, a.plan.classes);
+  // One identity alone has no impostors of its own.
+  const Impostors impostors =
+      a.plan.classes.size() == 1 ? Impostors::kAgainstAll : Impostors::kWithin;
+  const PairScores forgotten = pair_cosines(embeddings, labels, a.plan.classes, impostors);
   const Verification f = verify(forgotten);
   const auto put_figures = [&](const Verification& v, const std::string& of) {
     put(metrics, "verification_auc_" + of + suffix, v.auc);
@@ -191,6 +189,26 @@ void audit_relearning(Metrics& metrics, const Audited& a, const Snapshot& base,
 }
 
 }  // namespace
+
+ForgetConfig yardstick_settings(const ForgetConfig& asked, HeadKind head, int64_t number) {
+  ForgetConfig config = ForgetConfig::defaults_for(MethodKind::kRetrain, head);
+  config.data_ratio = asked.data_ratio;
+  config.few_shot = asked.few_shot;
+  config.epochs = asked.epochs;
+  config.max_steps = asked.max_steps;
+  config.retain_batch = asked.retain_batch;
+  config.dropout = asked.dropout;
+  if (asked.method == MethodKind::kRetrain) {
+    config.learning_rate = asked.learning_rate;
+    config.min_learning_rate = asked.min_learning_rate;
+    config.weight_decay = asked.weight_decay;
+    config.gradient_clip = asked.gradient_clip;
+    config.warmup_epochs = asked.warmup_epochs;
+  }
+  config.warmup_epochs = std::min(config.warmup_epochs, config.epochs);
+  config.seed = asked.seed + 1 + number;
+  return config;
+}
 
 Metrics audit(const ForgetRequest& request, const ForgetPlan& plan, const Snapshot& base,
               const Snapshot& after, const std::function<bool()>& cancelled) {

@@ -105,6 +105,8 @@ void add_training_metrics(Metrics& metrics, const ForgetResult& trained, const B
   metrics["retain_samples"] = static_cast<double>(trained.retain_samples);
 }
 
+Json or_null(const std::optional<double>& figure) { return figure ? Json(*figure) : Json(); }
+
 /// Samples (objects, of detectors) and figure of every class with samples, in the three states.
 template <typename Scores>
 Json describe_classes(const Measured<Scores>& m) {
@@ -114,9 +116,9 @@ Json describe_classes(const Measured<Scores>& m) {
     const std::vector<int64_t> only = {static_cast<int64_t>(c)};
     list.push_back({{"class", c},
                     {"samples", m.after.total[c]},
-                    {"before", *m.base.percent(only)},
-                    {"start", *m.start.percent(only)},
-                    {"after", *m.after.percent(only)}});
+                    {"before", or_null(m.base.percent(only))},
+                    {"start", or_null(m.start.percent(only))},
+                    {"after", or_null(m.after.percent(only))}});
   }
   return list;
 }
@@ -174,6 +176,7 @@ AdapterFacts adapter_facts(const ForgetRequestOn<Data>& request, const ForgetPla
 Json before_and_after(const Metrics& metrics) {
   Json json = {{"before", Json::object()}, {"after", Json::object()}};
   for (const auto& [name, value] : metrics) {
+    if (name.find("_class.") != std::string::npos) continue;  // as many as there are classes
     if (name.ends_with("_before")) {
       json["before"][name.substr(0, name.size() - 7)] = value;
     } else if ((name.starts_with("acc_") || name.starts_with("ap")) && !name.ends_with("_start")) {
@@ -317,6 +320,7 @@ ForgetOutcome run_forgetting(const ForgetRequestOn<Data>& request, const Snapsho
   ForgetOutcome outcome;
   outcome.rejection = judge_task(metrics, kFigure<Data>, trained, request.config);
   Json description = describe_task(plan, facts, snapshot, trained, measured);
+  description["over_forgets"] = metrics.at("over_forgetting") > kOverForgetting;
   description["accepted"] = outcome.rejection.empty();
   if (outcome.rejection.empty()) {
     facts.metrics = before_and_after(metrics);

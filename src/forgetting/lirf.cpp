@@ -8,6 +8,11 @@
 // classes, Form::kReference the columns from p on, p classes being forgotten, whichever these are.
 // The deposit network of the method is not trained by the paper's code and adds but a constant: it
 // is left out.
+//
+// What is trained are patches, positions, class token and blocks of the lower half: 9,652,736
+// numbers of the paper's face model, 50.39 %. The paper's 9,704,960, 50.66 % (algorithm.md 11.1),
+// also count the norm (1,024) and head (51,200) of the network that its code makes for that half,
+// which the upper half stands in for: no loss depends on them.
 #include <ATen/ATen.h>
 
 #include "forgetting/distillation.h"

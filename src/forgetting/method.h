@@ -1,5 +1,16 @@
 // The methods by kind and name. A new one is a file that implements Method, and its line in
 // method.cpp.
+//
+// Form::kReference follows the paper's code where that changes what a baseline is trained on or
+// towards; each method's file says how. Four habits of that code (algorithm.md 10.2, 10.4, 10.6,
+// 10.11) have no such form, and every run does what was meant:
+//   weight average   in the code's continual runs it never sees a LoRA matrix; here it is of them
+//   L_structure      in the code's continual runs it is over the first 6 blocks of a face model,
+//                    of 12 or 18 too; here it is over all groups
+//   best H           the code also saves the weights of the best H on the test set; here a task
+//                    ends with its last weights or their average, and no test set chooses
+//   LIRF's deposit   the code's deposit network is in no optimizer, its terms are constants; here
+//                    there is none
 #pragma once
 
 #include <string>

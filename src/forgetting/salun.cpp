@@ -2,7 +2,8 @@
 // samples' loss depends on most may move.
 //
 //   L = CE(x_f, y~) + w_replay CE(x_r, y), gradients times m
-//   m = 1 for the half of all weights with the largest |d CE(x_f, y) / d theta| (their eq. 3)
+//   m = 1 for the half of all weights with the largest |d CE(x_f, y) / d theta| (their eq. 3), as
+//       salient() draws the line
 //
 // Weight decay would move the others too: it is off unless it is set.
 #include <ATen/ATen.h>
@@ -23,13 +24,8 @@ const ImportanceRule kSaliency = {
 class SalUn final : public Objective {
  public:
   explicit SalUn(const Preparation& p) : config_(p.task.config), trained_(p.trained) {
-    const Weights saliency = importance_of(p, p.samples.forget, kSaliency);
-    std::vector<at::Tensor> all;
-    for (const auto& [name, gradient] : saliency) all.push_back(gradient.abs().flatten());
-    const at::Tensor median = at::cat(all).median();
-    for (const auto& [name, leaf] : trained_) {
-      masks_.push_back(saliency.at(name).abs().ge(median).to(leaf.scalar_type()));
-    }
+    const Weights masks = salient(importance_of(p, p.samples.forget, kSaliency));
+    for (const auto& [name, leaf] : trained_) masks_.push_back(masks.at(name));
   }
 
   at::Tensor loss(const TrainingStep& step) override {

@@ -1,4 +1,4 @@
-// Learning rate and structure weight over a run (algorithm.md 4.4, 5.2).
+// The learning rate over a run (algorithm.md 4.4, 5.2).
 #pragma once
 
 #include <cstdint>

@@ -70,6 +70,17 @@ Weights mean_shares(const PreparationOn<Data>& preparation, int64_t samples,
   return sums;
 }
 
+/// What an earlier task of the method left came from a file: it must speak of every weight.
+void check_importance(const EarlierTask& earlier, const TrainedWeights& trained) {
+  for (const auto& [name, leaf] : trained) {
+    const auto found = earlier.importance.find(name);
+    require(found != earlier.importance.end() && found->second.sizes() == leaf.sizes(),
+            Code::kCorrupt, "an adapter of the method \"", earlier.method,
+            "\" does not say how much ", in_quotes(name),
+            " matters; attach it from an undamaged file, or use another method");
+  }
+}
+
 }  // namespace
 
 Weights importance_of(const Preparation& preparation, const Dataset& samples,
@@ -96,6 +107,18 @@ Weights importance_of(const DetectorPreparation& preparation, const DetectionDat
   });
 }
 
+Weights salient(const Weights& importance) {
+  std::vector<at::Tensor> sizes;
+  for (const auto& [name, tensor] : importance) sizes.push_back(tensor.abs().flatten());
+  const at::Tensor all = at::cat(sizes);
+  const at::Tensor median = std::get<0>(all.kthvalue(all.numel() / 2 + 1));
+  Weights masks;
+  for (const auto& [name, tensor] : importance) {
+    masks[name] = tensor.abs().ge(median).to(tensor.scalar_type());
+  }
+  return masks;
+}
+
 at::Tensor moved_penalty(const TrainedWeights& trained, const Weights& omega,
                          const Weights& anchor) {
   std::vector<at::Tensor> parts;
@@ -114,6 +137,7 @@ std::unique_ptr<ObjectiveOn<Data>> PenaltyMethodOn<Data>::objective(
   if (task.earlier) {
     for (EarlierTask& earlier : task.earlier()) {
       if (earlier.method != name_) continue;
+      if (rule_) check_importance(earlier, preparation.trained);
       for (auto& [weight, omega] : earlier.importance) omega = omega.to(task.base->device());
       terms.push_back({std::move(earlier.importance), std::move(earlier.start)});
     }

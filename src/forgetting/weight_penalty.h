@@ -33,6 +33,11 @@ Weights importance_of(const Preparation& preparation, const Dataset& samples,
 Weights importance_of(const DetectorPreparation& preparation, const DetectionDataset& samples,
                       const ImportanceRule& rule);
 
+/// For every weight 1 where the absolute value of its importance is at least the median of all
+/// weights' together, else 0. An even number of them has the upper of its two medians, so half are
+/// ones; more where some are equal to it.
+Weights salient(const Weights& importance);
+
 /// sum_j omega_j (theta_j - anchor_j)^2 over the weights in `trained`; an empty `omega` stands for
 /// ones.
 at::Tensor moved_penalty(const TrainedWeights& trained, const Weights& omega,

@@ -315,20 +315,50 @@ void importance_rules(void**) {
   expect_close(value(mas.loss(scores, {})), 3.5, 1e-6);  // (1 + 4 + 9 + 0) / 4
 }
 
-/// The linear head's bias b: d mean CE / d b = mean of (softmax - one-hot), so what importance_of()
-/// gives for it can be computed from scores alone.
+/// The linear head's bias b: d mean CE / d b = mean of (softmax - one-hot), so EWC's importance of
+/// it, when a batch holds all of `set`, can be computed from scores alone.
+at::Tensor importance_of_bias(const ForgetTask& task, const Dataset& set) {
+  const Classifier& model = task.base->classifier();
+  const Batch batch = set.batch(0, set.size());
+  const at::Tensor scores = model.head(task.start).scores(model.embed(task.start, batch.images));
+  const at::Tensor gradient = (at::softmax(scores, 1) - at::one_hot(batch.labels, 4)).mean(0);
+  return gradient.square() * set.size();
+}
+
 void importance_of_a_bias(void**) {
   ForgetConfig config = settings(MethodKind::kEwc);
   config.retain_batch = 20;  // all retain samples in one batch
   const Prepared run(config);
   const Weights omega = importance_of(*run.preparation, run.samples.retain, fisher_information());
-  const Batch batch = run.samples.retain.batch(0, 20);
-  const at::Tensor scores = run.task.base->classifier()
-                                .head(run.task.start)
-                                .scores(run.task.base->classifier().embed(run.task.start, batch.images));
-  const at::Tensor gradient = (at::softmax(scores, 1) - at::one_hot(batch.labels, 4)).mean(0);
-  expect_near(omega.at("heads.head.bias"), gradient.square() * 20, 1e-4);
+  expect_near(omega.at("heads.head.bias"), importance_of_bias(run.task, run.samples.retain), 1e-4);
   for (const auto& [name, tensor] : omega) assert_true(tensor.ge(0).all().item<bool>());
+}
+
+/// The paper's code finds it on its budget of retain samples in the first task alone, later on all
+/// of them (algorithm.md 10.10).
+void importance_of_later_tasks(void**) {
+  const struct {
+    Form form;
+    int64_t index;
+    bool whole;
+  } cases[] = {{Form::kReference, 0, false},
+               {Form::kReference, 1, true},
+               {Form::kCorrected, 0, false},
+               {Form::kCorrected, 1, false}};
+  for (const auto& c : cases) {
+    ForgetConfig config = settings(MethodKind::kEwc, c.form);
+    config.data_ratio = 0.5;
+    config.retain_batch = 20;
+    Prepared run(config);
+    assert_int_equal(run.samples.retain.size(), 10);
+    run.task.index = c.index;
+    const auto objective =
+        dynamic_cast<const WeightMethod&>(method_of(MethodKind::kEwc)).objective(*run.preparation);
+    const at::Tensor whole = importance_of_bias(run.task, run.task.retain);
+    const at::Tensor drawn = importance_of_bias(run.task, run.samples.retain);
+    assert_true(deviation(whole, drawn) > 0.01);
+    expect_near(objective->importance().at("heads.head.bias"), c.whole ? whole : drawn, 1e-4);
+  }
 }
 
 /// lambda 10, Omega .5, moved by .2: .5 * .04 = .02, times 10 = .2. Two terms add up.
@@ -363,6 +393,90 @@ void penalties_accumulate_over_tasks(void**) {
   const auto later =
       dynamic_cast<const WeightMethod&>(method_of(MethodKind::kL2)).objective(*run.preparation);
   expect_close(value(later->loss(step)), ce + 2 * 9, 1e-3);
+}
+
+/// EWC and MAS weigh how far a weight is from an earlier start by what that task found of it:
+/// 2 (.5 * 3^2 + .25 * 5^2 + 0 * 100^2) = 21.5. What other methods left adds nothing.
+void earlier_importance_weighs_the_penalty(void**) {
+  for (const MethodKind method : {MethodKind::kEwc, MethodKind::kMas}) {
+    ForgetConfig config = settings(method);
+    config.penalty_weight = 2;
+    Prepared run(config);
+    TrainingStep step;
+    step.forget = run.part(run.samples.forget, {0, 1, 2});
+    step.retain = run.part(run.samples.retain, {0});
+    const double ce =
+        (3 * value(step.forget.cross_entropy()) + value(step.retain.cross_entropy())) / 4;
+
+    EarlierTask earlier{method_name(method), {}, {}};
+    for (const auto& [name, tensor] : run.task.start) {
+      earlier.start[name] = tensor.clone();
+      earlier.importance[name] = at::zeros_like(tensor);
+    }
+    earlier.start.begin()->second.view({-1}).slice(0, 0, 3) += at::tensor({3.f, 5.f, 100.f});
+    earlier.importance.begin()->second.view({-1}).slice(0, 0, 2) += at::tensor({.5f, .25f});
+    EarlierTask other = earlier;
+    other.method = method_name(method == MethodKind::kEwc ? MethodKind::kMas : MethodKind::kEwc);
+    run.task.index = 2;
+    run.task.earlier = [&] { return std::vector<EarlierTask>{earlier, other}; };
+    const auto later =
+        dynamic_cast<const WeightMethod&>(method_of(method)).objective(*run.preparation);
+    expect_close(value(later->loss(step)), ce + 21.5, 1e-4);
+  }
+}
+
+/// Of sizes 4, 1, 3, 2 the two medians are 2 and 3: from 3 on. Of 4, 1, 3, 2, 0 it is 2.
+void salient_weights_by_hand(void**) {
+  const at::Tensor first = at::tensor({-4.f, 1.f});
+  Weights masks = salient({{"a", first}, {"b", at::tensor({3.f, -2.f})}});
+  assert_true(at::equal(masks.at("a"), at::tensor({1.f, 0.f})));
+  assert_true(at::equal(masks.at("b"), at::tensor({1.f, 0.f})));
+  masks = salient({{"a", first}, {"b", at::tensor({3.f, -2.f, 0.f})}});
+  assert_true(at::equal(masks.at("a"), at::tensor({1.f, 0.f})));
+  assert_true(at::equal(masks.at("b"), at::tensor({1.f, 1.f, 0.f})));
+  masks = salient({{"a", at::tensor({1.f, -1.f, 1.f, 1.f})}});
+  assert_true(masks.at("a").all().item<bool>());  // all are the median
+}
+
+/// CE of the labels that were drawn, not of the true ones, + 3 CE of retain samples.
+void salun_loss(void**) {
+  ForgetConfig config = settings(MethodKind::kSalUn);
+  config.replay_weight = 3;
+  const Prepared run(config);
+  assert_true(run.objective->relabels());
+  assert_true(run.objective->visits(0) == std::vector{Visit::kBoth});
+  TrainingStep step;
+  step.forget = run.part(run.samples.forget, {0, 1});
+  step.forget.targets = at::tensor({0, 3}, at::kLong);
+  step.retain = run.part(run.samples.retain, {1, 4});
+  const auto ce = [](const at::Tensor& scores, const at::Tensor& labels) {
+    return -value(at::log_softmax(scores, 1).gather(1, labels.unsqueeze(1)).mean());
+  };
+  const double drawn = ce(step.forget.scores, step.forget.targets);
+  assert_true(drawn > ce(step.forget.scores, step.forget.labels) + 0.1);
+  expect_close(value(run.objective->loss(step)),
+               drawn + 3 * ce(step.retain.scores, step.retain.labels), 1e-5);
+}
+
+/// A gradient of ones is left where the summed CE of all forget samples, true labels, is steep.
+void salun_masks_gradients_by_the_forget_loss(void**) {
+  const Prepared run(settings(MethodKind::kSalUn));
+  const Classifier& model = run.task.base->classifier();
+  const Batch batch = run.samples.forget.batch(0, run.samples.forget.size());
+  const at::Tensor scores = model.head(run.weights).scores(model.embed(run.weights, batch.images));
+  at::cross_entropy_loss(scores, batch.labels, {}, at::Reduction::Sum).backward();
+  Weights gradients;
+  for (const auto& [name, leaf] : run.preparation->trained) {
+    gradients[name] = leaf.grad().clone();
+    leaf.mutable_grad() = at::ones_like(leaf);
+  }
+  run.objective->edit_gradients();
+  const Weights expected = salient(gradients);
+  int64_t unlike = 0;  // in other batches the two at the median may change places
+  for (const auto& [name, leaf] : run.preparation->trained) {
+    unlike += leaf.grad().ne(expected.at(name)).sum().item<int64_t>();
+  }
+  assert_true(unlike <= 2);
 }
 
 /// The half of all weights with the smaller gradients stays where it is, bit for bit.
@@ -481,6 +595,22 @@ void equal_seeds_give_equal_bytes(void**) {
   }
 }
 
+/// Of the paper's face model; with the norm and head that its code counts too it is the number of
+/// algorithm.md 11.1.
+void lirf_trains_the_lower_half(void**) {
+  const auto model =
+      make_classifier(ModelSpec::from_json({{"arch", "face_vit"}, {"classes", 100}}));
+  const auto base = std::make_shared<const BaseModel>(
+      model, model->random_weights(RandomStream(1, "face")), at::kCPU);
+  const Dataset all(at::zeros({2, 3, 112, 112}), at::tensor({0, 1}, at::kLong), 100);
+  ForgetConfig config = settings(MethodKind::kLirf, Form::kCorrected, HeadKind::kCosFace);
+  config.max_steps = 1;
+  const ForgetResult result =
+      run({base, base->weights(), 0, {0}, all.keep_classes({0}), all.keep_classes({1}), config});
+  assert_int_equal(result.trained_parameters, 9'652'736);
+  assert_int_equal(result.trained_parameters + 2 * 512 + 100 * 512, 9'704'960);
+}
+
 void retrain_begins_with_nothing(void**) {
   ForgetConfig config = settings(MethodKind::kRetrain);
   config.max_steps = 1;
@@ -541,12 +671,18 @@ int main() {
       cmocka_unit_test(losses_of_one_kind_of_samples),
       cmocka_unit_test(importance_rules),
       cmocka_unit_test(importance_of_a_bias),
+      cmocka_unit_test(importance_of_later_tasks),
       cmocka_unit_test(penalty_of_weights_that_moved),
       cmocka_unit_test(penalties_accumulate_over_tasks),
+      cmocka_unit_test(earlier_importance_weighs_the_penalty),
+      cmocka_unit_test(salient_weights_by_hand),
+      cmocka_unit_test(salun_loss),
+      cmocka_unit_test(salun_masks_gradients_by_the_forget_loss),
       cmocka_unit_test(salun_moves_only_salient_weights),
       cmocka_unit_test(every_method_trains_what_it_says),
       cmocka_unit_test(every_method_does_its_job),
       cmocka_unit_test(equal_seeds_give_equal_bytes),
+      cmocka_unit_test(lirf_trains_the_lower_half),
       cmocka_unit_test(retrain_begins_with_nothing),
       cmocka_unit_test(teacher_outputs_are_computed_once),
       cmocka_unit_test(a_method_that_does_not_exist),

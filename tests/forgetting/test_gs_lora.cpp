@@ -207,6 +207,60 @@ void prototypes_of_the_original_or_of_the_task_start(void**) {
                          values(PrototypeSource::kOriginal, &start)));
 }
 
+/// L_prototype of a first step that sees all samples, while B is 0 and embeddings are the base's,
+/// from prototypes that are mean embeddings of `network` (4.6 to 4.8).
+double prototype_loss(const ForgetTask& task, const Weights& network) {
+  const Classifier& model = task.base->classifier();
+  const auto distance = [&](const Dataset& set) {
+    const Batch batch = set.batch(0, set.size());
+    const at::Tensor shown = model.embed(network, batch.images).to(at::kDouble);
+    const at::Tensor log_q =
+        at::log_softmax(model.embed(task.start, batch.images).to(at::kDouble), 1);
+    double sum = 0;
+    for (int64_t i = 0; i < set.size(); ++i) {
+      const at::Tensor prototype =
+          shown.index_select(0, batch.labels.eq(set.label(i)).nonzero().squeeze(1)).mean(0);
+      const at::Tensor log_p = at::log_softmax(prototype, 0);
+      sum += (log_p.exp() * (log_p - log_q[i])).sum().item<double>();
+    }
+    return sum / static_cast<double>(set.size());
+  };
+  return task.config.prototype_forget_weight *
+             std::max(0.0, task.config.prototype_bound - distance(task.forget)) +
+         task.config.prototype_retain_weight * distance(task.retain);
+}
+
+void prototypes_of_a_random_network(void**) {
+  ForgetConfig config = quick(1);
+  config.forget_batch = 10;
+  config.retain_batch = 30;
+  config.prototype_retain_weight = 0.1;
+  std::vector<double> random_losses;
+  for (const int64_t seed : {1337, 2}) {
+    config.seed = seed;
+    config.prototype_source = PrototypeSource::kRandomNetwork;
+    const ForgetTask task = task_of(config);
+    const Weights network = task.base->classifier().random_weights(
+        RandomStream(static_cast<uint64_t>(seed), "prototype network"));
+    random_losses.push_back(run(task).last.loss_prototype);
+    expect_close(random_losses.back(), prototype_loss(task, network), 1e-5);
+
+    config.prototype_source = PrototypeSource::kOriginal;
+    const ForgetTask original = task_of(config);
+    const double loss = run(original).last.loss_prototype;
+    expect_close(loss, prototype_loss(original, original.base->weights()), 1e-5);
+    assert_true(std::abs(loss - random_losses.back()) > 1e-3);
+  }
+  assert_true(std::abs(random_losses[0] - random_losses[1]) > 1e-3);
+
+  config = quick();
+  config.prototype_source = PrototypeSource::kRandomNetwork;
+  const at::Tensor values = values_after(config);
+  assert_true(at::equal(values_after(config), values));
+  config.prototype_source = PrototypeSource::kOriginal;
+  assert_false(at::equal(values_after(config), values));
+}
+
 void gs_lora_is_gs_lora_plus_plus_without_prototypes(void**) {
   ForgetConfig with_prototypes = quick(), plain = quick(), zero = quick();
   plain.method = MethodKind::kGsLora;
@@ -341,6 +395,7 @@ int main() {
       cmocka_unit_test(trap_later_tasks_draw_a_as_the_reference_does),
       cmocka_unit_test(trap_the_scale_is_one_over_the_rank),
       cmocka_unit_test(prototypes_of_the_original_or_of_the_task_start),
+      cmocka_unit_test(prototypes_of_a_random_network),
       cmocka_unit_test(gs_lora_is_gs_lora_plus_plus_without_prototypes),
       cmocka_unit_test(trap_reference_ema_is_a_no_op_and_ours_is_not),
       cmocka_unit_test(savings_change_a_run_by_rounding_only),

@@ -64,6 +64,25 @@ void adamw_follows_its_equations(void**) {
   }
 }
 
+/// Adam's decay is part of the gradient, of vectors too. Gradients .2 and -.1, decay .05:
+///   g = .2 + .05 * .5 = .225, the first step is the learning rate: .49
+///   g = -.1 + .05 * .49 = -.0755, m = .9 * .0225 - .00755 = .0127, v = .999 * .225^2 / 1000 +
+///   .0755^2 / 1000 = 5.6274625e-5, m / .19 = .06684211, sqrt(v / .001999) = .16778375: .48601618
+void coupled_weight_decay_by_hand(void**) {
+  at::Tensor matrix = at::full({1, 1}, 0.5).requires_grad_(true);
+  at::Tensor bias = at::full({1}, 0.5).requires_grad_(true);
+  AdamW optimizer({matrix, bias});
+  const auto step = [&](double gradient) {
+    (gradient * (matrix.sum() + bias.sum())).backward();
+    optimizer.step(0.01, 0.05, /*coupled=*/true);
+  };
+  step(0.2);
+  for (const at::Tensor& p : {matrix, bias}) expect_close(p.item<double>(), 0.49, 1e-6);
+  for (const auto& m : optimizer.first_moments()) expect_close(m.item<double>(), 0.0225, 1e-7);
+  step(-0.1);
+  for (const at::Tensor& p : {matrix, bias}) expect_close(p.item<double>(), 0.48601618, 1e-6);
+}
+
 // ------------------------------------------------------------------------------------ pre-training
 
 struct Start {
@@ -204,6 +223,7 @@ int main() {
       cmocka_unit_test(check_10_warm_up_does_not_shift_the_cosine),
       cmocka_unit_test(check_11_first_step),
       cmocka_unit_test(adamw_follows_its_equations),
+      cmocka_unit_test(coupled_weight_decay_by_hand),
       cmocka_unit_test(every_head_learns),
       cmocka_unit_test(pretraining_repeats_with_its_seed),
       cmocka_unit_test(each_augmentation_changes_the_run_and_not_the_data),
