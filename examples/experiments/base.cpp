@@ -1,5 +1,6 @@
 #include "base.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "../cli/figures.h"
@@ -31,7 +32,8 @@ cli::Dataset read_split(const Protocol& protocol, const std::vector<std::string>
     check(lethe_dataset_from_idx(runtime, path(0).c_str(), path(1).c_str(), data.class_count, steps,
                                  out(set)));
   } else if (data.kind == "coco") {
-    check(lethe_dataset_from_coco(runtime, path(0).c_str(), path(1).c_str(), out(set)));
+    const auto read = data.by_id ? lethe_dataset_from_coco_ids : lethe_dataset_from_coco;
+    check(read(runtime, path(0).c_str(), path(1).c_str(), out(set)));
   } else {
     check(lethe_dataset_from_image_folder(runtime, path(0).c_str(), steps, out(set)));
   }
@@ -44,12 +46,32 @@ Json describe(const cli::Dataset& set) {
   return cli::json_of(json);
 }
 
-void check_classes(const Protocol& protocol, const cli::Dataset& set, const char* name) {
-  const int64_t count = describe(set).at("class_count");
+void check_class_count(const Protocol& protocol, const Json& described, const char* name) {
+  const int64_t count = described.at("class_count");
   if (count == protocol.data.class_count) return;
   throw Failure(LETHE_E_INVALID_ARGUMENT,
                 std::string("the ") + name + " split has " + std::to_string(count) +
                     " classes, the protocol says " + std::to_string(protocol.data.class_count));
+}
+
+/// Names of the classes; empty where the data has numbers only.
+std::vector<std::string> class_names(const Json& described) {
+  if (!described.contains("categories")) return described.at("class_names");
+  std::vector<std::string> names;
+  for (const Json& category : described.at("categories")) names.push_back(category.at("name"));
+  return names;
+}
+
+/// A class is a number, its place among the names: both splits must have the same ones.
+void check_same_classes(const Json& train, const Json& test) {
+  const std::vector<std::string> learnt = class_names(train), tested = class_names(test);
+  for (size_t i = 0; i < std::min(learnt.size(), tested.size()); ++i) {
+    if (learnt[i] == tested[i]) continue;
+    throw Failure(LETHE_E_INVALID_ARGUMENT,
+                  "class " + std::to_string(i) + " is \"" + learnt[i] +
+                      "\" in the training split and \"" + tested[i] +
+                      "\" in the test split; both must have the same classes");
+  }
 }
 
 /// The settings of pre-training by name: lethe.h has no JSON form of them.
@@ -141,14 +163,18 @@ Images read_images(const Protocol& protocol, lethe_runtime* runtime) {
   Images images;
   images.train = read_split(protocol, protocol.data.train, runtime);
   images.test = read_split(protocol, protocol.data.test, runtime);
-  check_classes(protocol, images.train, "training");
-  check_classes(protocol, images.test, "test");
+  const Json train = describe(images.train);
+  Json test = describe(images.test);
+  check_class_count(protocol, train, "training");
+  check_class_count(protocol, test, "test");
+  check_same_classes(train, test);
   if (const int64_t most = protocol.data.test_per_class) {
     const cli::Dataset all = std::move(images.test);
     check(
         lethe_dataset_select(all.get(), LETHE_DROP_CLASSES, nullptr, 0, most, 0, out(images.test)));
+    test = describe(images.test);
   }
-  images.test_count = describe(images.test).at("histogram").get<std::vector<int64_t>>();
+  images.test_count = test.at("histogram").get<std::vector<int64_t>>();
   return images;
 }
 

@@ -18,7 +18,9 @@ struct Images {
   std::vector<int64_t> test_count;  ///< of each class
 };
 
-/// Throws NOT_FOUND when files are missing, with the command that prepares them.
+/// Throws NOT_FOUND when files are missing, with the command that prepares them, and
+/// INVALID_ARGUMENT when a split has another number of classes than the protocol says or both have
+/// other classes than each other.
 Images read_images(const Protocol& protocol, lethe_runtime* runtime);
 
 /// The samples of these classes.

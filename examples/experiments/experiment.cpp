@@ -21,14 +21,13 @@ Json build_info() {
 }
 
 /// Whoever keeps results apart from a build can tell what made them.
-void note_run(const Experiment& experiment, Json& results) {
-  Json& run = results.at("run");
-  run["command"] = experiment.command;
-  run["commit"] = experiment.commit.empty() ? Json() : Json(experiment.commit);
-  run["device"] = experiment.options.device;
-  run["threads"] = experiment.options.threads;
-  run["machine"] = describe_machine();
-  run["environment"] = build_info();
+Json describe_run(const Experiment& experiment) {
+  return {{"command", experiment.command},
+          {"commit", experiment.commit.empty() ? Json() : Json(experiment.commit)},
+          {"device", experiment.options.device},
+          {"threads", experiment.options.threads},
+          {"machine", describe_machine()},
+          {"environment", build_info()}};
 }
 
 std::string sentence_of(const Row& row, int64_t seed, const Step& step, const Json& task) {
@@ -56,6 +55,7 @@ class Runner {
     const RunOptions& options = experiment_.options;
     make_folder(options.out / "journal");
     results_ = load_results(protocol_, options.out);
+    this_run_ = describe_run(experiment_);
     check(lethe_runtime_create(nullptr, out(runtime_)));
     images_ = read_images(protocol_, runtime_.get());
     base_ = make_base(protocol_, images_, options, runtime_.get());
@@ -63,7 +63,7 @@ class Runner {
     if (results_.at("base").is_null()) {
       if (!options.quiet) std::fprintf(stderr, "measuring the pre-trained model\n");
       results_["base"] = describe_base(protocol_, base_, images_, options.threads);
-      note_run(experiment_, results_);
+      results_.at("run").update(this_run_);
       write_results(results_, options.out);
     }
     for (const int64_t seed : protocol_.seeds) {
@@ -96,14 +96,12 @@ class Runner {
     TaskRunner tasks(protocol_, images_, base_, experiment_.options, folder);
     for (size_t i = begin; i < end; ++i) {
       if (Interrupts::came()) throw Interrupted();
-      const std::string key = task_key(row.id, seed, protocol_.steps[i].name);
       const Json known = task_of(results_, row, seed, i);
       const TaskOutcome outcome = tasks.run({row, seed, i, i - begin + 1, known});
       put_task(results_, protocol_, row, seed, i, outcome.task);
-      Json& runs = results_.at("run").at("tasks");
-      if (outcome.ran_now || !runs.contains(key)) runs[key] = outcome.run;
+      put_run(task_key(row.id, seed, protocol_.steps[i].name), outcome);
       if (outcome.ran_now) {
-        note_run(experiment_, results_);
+        results_.at("run").update(this_run_);
         write_results(results_, experiment_.options.out);
         if (!experiment_.options.quiet) {
           std::printf("%s\n", sentence_of(row, seed, protocol_.steps[i], outcome.task).c_str());
@@ -116,9 +114,18 @@ class Runner {
     }
   }
 
+  /// Times, memory and origin of a task. What an earlier run wrote down stays; of a task that only
+  /// the journal knows nobody can tell what made it.
+  void put_run(const std::string& key, const TaskOutcome& outcome) {
+    Json& runs = results_.at("run").at("tasks");
+    if (!outcome.ran_now && runs.contains(key)) return;
+    runs[key] = outcome.run;
+    runs[key]["origin"] = outcome.ran_now ? origin_in(this_run_) : Json();
+  }
+
   const Experiment& experiment_;
   const Protocol& protocol_;
-  Json results_;
+  Json results_, this_run_;
   cli::Runtime runtime_;
   Images images_;
   cli::Model base_;

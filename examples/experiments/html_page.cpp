@@ -62,12 +62,15 @@ std::string html_of(const Json& results) {
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>" +
       title + "</title>\n" + html_style() + "</head>\n<body>\n<main>\n<h1>" + title + "</h1>\n";
-  html += table_of(main_grid(results, tables)) + list_of(notes_on(results, tables));
+  html += table_of(main_grid(tables, Measure::kProtocol)) + list_of(notes_on(tables));
+  if (tables.has_other()) {
+    html += section(other_heading(tables), table_of(main_grid(tables, Measure::kOther)));
+  }
   html += section("H after each task", figure_h(tables));
   html += section("What is kept and what is left of the forgotten", figure_scatter(tables));
   html += section("Groups kept", figure_groups(tables));
   html += section("Cost and audits", table_of(cost_grid(tables)));
-  html += section("This run", table_of(run_grid(tables)) + list_of(run_facts(results)));
+  html += section("This run", table_of(run_grid(tables)) + list_of(run_facts(results, tables)));
   return html + "</main>\n</body>\n</html>\n";
 }
 

@@ -49,6 +49,10 @@ DataPlan read_data(const Json& json, const fs::path& folder) {
   plan.root = folder / (data.has("root") ? data.text("root") : "");
   plan.train = read_paths(data, "train", paths.at(plan.kind));
   plan.test = read_paths(data, "test", paths.at(plan.kind));
+  plan.by_id = data.has("labels");
+  if (plan.by_id && (plan.kind != "coco" || data.text("labels") != "id")) {
+    refuse("data: \"labels\" is of the kind \"coco\" alone and can only be \"id\"");
+  }
   if (data.has("transform")) plan.transform = data.object("transform");
   plan.class_count = data.integer("class_count");
   if (plan.class_count < 2 || plan.class_count > kMostClasses) {

@@ -18,6 +18,7 @@ struct DataPlan {
   fs::path root;
   /// Below root: images and labels, one folder, or annotations and the folder of their images.
   std::vector<std::string> train, test;
+  bool by_id;      ///< of "coco": classes are the ids of the categories, not their places
   Json transform;  ///< null: none
   int64_t class_count;
   int64_t test_per_class;  ///< for trials: so many test images of each class; 0: all

@@ -24,15 +24,18 @@ struct Grid {
 };
 
 /// H, Acc_r, Acc_f and so on: the base, then the methods.
-Grid main_grid(const Json& results, const Tables& tables);
-/// What the methods cost and leave: tunable and zero-group ratio, audits.
+Grid main_grid(const Tables& tables, Measure measure);
+/// The heading of main_grid() with Measure::kOther: "With the head's margin".
+std::string other_heading(const Tables& tables);
+/// What the methods cost and leave: steps, tunable and zero-group ratio, audits.
 Grid cost_grid(const Tables& tables);
 /// Seconds and memory of the tasks.
 Grid run_grid(const Tables& tables);
-/// Sentences on a run: machine, library, commit, command.
-std::vector<std::string> run_facts(const Json& results);
+/// Sentences on what made the tasks: machine, library, commit, command. Where they have several
+/// origins, one of each, which begins with the rows it belongs to.
+std::vector<std::string> run_facts(const Json& results, const Tables& tables);
 /// Sentences that explain the main table.
-std::vector<std::string> notes_on(const Json& results, const Tables& tables);
+std::vector<std::string> notes_on(const Tables& tables);
 
 /// The picture parts of the page.
 std::string html_style();

@@ -28,6 +28,14 @@ size_t position(const Protocol& protocol, const Json& entry) {
          static_cast<size_t>(seed - protocol.seeds.begin());
 }
 
+/// Writes origin_of() each task into the document.
+void fill_origins(Json& run) {
+  for (auto& [key, task] : run.at("tasks").items()) {
+    Json origin = origin_of(run, key);
+    task["origin"] = std::move(origin);
+  }
+}
+
 }  // namespace
 
 Json new_results(const Protocol& protocol) {
@@ -92,6 +100,25 @@ std::string task_key(const std::string& row_id, int64_t seed, const std::string&
   return row_id + "-" + std::to_string(seed) + "/" + step;
 }
 
+Json origin_in(const Json& run) {
+  const Json environment = run.value("environment", Json::object());
+  Json origin = Json::object();
+  for (const char* key : {"command", "commit", "device", "threads", "machine"}) {
+    origin[key] = run.value(key, Json());
+  }
+  for (const char* key : {"version", "libtorch"}) origin[key] = environment.value(key, Json());
+  return origin;
+}
+
+Json origin_of(const Json& run, const std::string& key) {
+  const Json& tasks = run.at("tasks");
+  const auto task = tasks.find(key);
+  if (task != tasks.end() && task->contains("origin")) return task->at("origin");
+  Json origin = origin_in(run);
+  origin["shared"] = true;
+  return origin;
+}
+
 Json load_results(const Protocol& protocol, const fs::path& folder) {
   Json fresh = new_results(protocol);
   const fs::path file = folder / "results.json";
@@ -104,6 +131,7 @@ Json load_results(const Protocol& protocol, const fs::path& folder) {
                                      "remove the folder");
   }
   for (const char* kept : {"base", "run"}) fresh[kept] = old.at(kept);
+  fill_origins(fresh.at("run"));
   for (const Json& entry : old.at("rows")) {  // of rows and seeds that the protocol still has
     for (const Row& row : protocol.rows) {
       const int64_t seed = entry.at("seed");

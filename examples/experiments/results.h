@@ -1,5 +1,6 @@
-// results.json: what an experiment found. Everything but the member "run" (times, memory, machine,
-// command) is the same whenever the same protocol runs on the same kind of machine.
+// results.json: what an experiment found. Everything but the member "run" (times, memory, and the
+// machine, library, commit and command, of each task and of the last run) is the same whenever the
+// same protocol runs on the same kind of machine.
 #pragma once
 
 #include <string>
@@ -34,8 +35,19 @@ Json task_of(const Json& results, const Row& row, int64_t seed, size_t step);
 /// "ewc-1337/80-20": the key of a task under "tasks" of "run".
 std::string task_key(const std::string& row_id, int64_t seed, const std::string& step);
 
+/// What makes a task: {"command", "commit", "device", "threads", "machine", "version",
+/// "libtorch"}, of the member "run", which has the last two in its "environment". What is not there
+/// is null.
+Json origin_in(const Json& run);
+
+/// The member "origin" of a task under "tasks" of "run": of the run that ended it. Null when nobody
+/// knows. A document from before tasks had origins has that of its last run alone, so this is
+/// returned, with "shared": true.
+Json origin_of(const Json& run, const std::string& key);
+
 /// What an earlier run left in `folder`, or new_results(). Throws STATE when it is of another
-/// protocol: only rows and seeds may have been added.
+/// protocol: only rows and seeds may have been added. Tasks without an origin get what origin_of()
+/// says, since the next run overwrites it.
 Json load_results(const Protocol& protocol, const fs::path& folder);
 
 /// Writes results.json, results.csv, results.md and results.html, each atomically. Throws IO.

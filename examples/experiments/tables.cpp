@@ -68,7 +68,9 @@ std::string shown(const std::optional<Figure>& figure, int decimals) {
 }
 
 Tables::Tables(const Json& results)
-    : results_(results), names_(cli::figures_in(results.at("base"))) {
+    : results_(results),
+      names_(cli::figures_in(results.at("base"))),
+      margin_(results.at("protocol").value("margin", false)) {
   for (const Json& step : results.at("steps")) {
     steps_.push_back(step.at("name"));
     has_past_.push_back(!step.at("past").empty());
@@ -106,15 +108,39 @@ std::optional<Figure> Tables::figure(size_t row, size_t step, const std::string&
                 values.size()};
 }
 
-std::optional<double> Tables::base(size_t step, const std::string& metric) const {
+/// What results.json calls a figure: of kOther "plain_acc_f", or "acc_f_margin".
+std::string Tables::named(const std::string& metric, Measure measure) const {
+  if (measure == Measure::kProtocol) return metric;
+  return margin_ ? "plain_" + metric : metric + "_margin";
+}
+
+bool Tables::has_other() const {
+  const std::string h = named("h", Measure::kOther);
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (figure(row, i, h)) return true;
+    }
+  }
+  return false;
+}
+
+std::optional<double> Tables::base(size_t step, const std::string& metric, Measure measure) const {
+  if (measure == Measure::kOther) {
+    for (size_t row = 0; row < rows_.size(); ++row) {
+      const auto told = figure(row, step, named(metric + "_before", measure));
+      if (told) return told->mean;
+    }
+    return std::nullopt;
+  }
   const Json& base = results_.at("base");
   if (base.is_null()) return std::nullopt;
   return number_at(base.at("steps").at(step), metric);
 }
 
-bool Tables::over_forgets(size_t row, size_t step) const {
-  const auto now = figure(row, step, names_.key + "_r");
-  const auto before = base(step, names_.key + "_r");
+bool Tables::over_forgets(size_t row, size_t step, Measure measure) const {
+  const std::string metric = names_.key + "_r";
+  const auto now = figure(row, step, named(metric, measure));
+  const auto before = base(step, metric, measure);
   return now && before && *before - now->mean > kOverForgetting;
 }
 
@@ -167,9 +193,10 @@ std::string Tables::cell_heading(size_t step) const {
   return joined(texts);
 }
 
-std::string Tables::cell(std::optional<size_t> row, size_t step) const {
+std::string Tables::cell(std::optional<size_t> row, size_t step, Measure measure) const {
   const auto text = [&](const std::string& metric) {
-    return row ? shown(figure(*row, step, metric), 2) : shown(base(step, metric), 2);
+    return row ? shown(figure(*row, step, named(metric, measure)), 2)
+               : shown(base(step, metric, measure), 2);
   };
   std::vector<std::string> texts = {text("h")};
   for (const std::string& part : cell_parts(step)) texts.push_back(text(names_.key + part));

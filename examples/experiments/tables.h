@@ -27,6 +27,12 @@ inline constexpr const char* kNone = "\u2014";
 /// Acc_r (AP_r) this many points under the base's on the same classes is over-forgetting.
 inline constexpr double kOverForgetting = 10;
 
+/// A head with a margin has each accuracy twice: with the margin at the true class and without.
+enum class Measure {
+  kProtocol,  ///< the one that the protocol's key "margin" asks for
+  kOther
+};
+
 /// Reads a results document (results.h). It must outlive this.
 class Tables {
  public:
@@ -36,14 +42,20 @@ class Tables {
   const std::vector<TableRow>& rows() const { return rows_; }
   size_t seed_count() const { return seeds_; }
   bool has_missing() const { return missing_; }
+  /// Whether the protocol asks for accuracies with the head's margin.
+  bool has_margin() const { return margin_; }
+  /// Whether some task has figures of Measure::kOther.
+  bool has_other() const;
   /// Accuracies or AP; "_f" and so on follow.
   const cli::FigureNames& names() const { return names_; }
 
   /// `metric` of a row in a step; of "run" too. Nothing when no seed has it.
   std::optional<Figure> figure(size_t row, size_t step, const std::string& metric) const;
-  /// acc_f, acc_r, acc_m (ap_f ...) of the base on the classes of a step.
-  std::optional<double> base(size_t step, const std::string& metric) const;
-  bool over_forgets(size_t row, size_t step) const;
+  /// acc_f, acc_r, acc_m (ap_f ...) of the base on the classes of a step; kOther: as the first row
+  /// that has it tells.
+  std::optional<double> base(size_t step, const std::string& metric,
+                             Measure measure = Measure::kProtocol) const;
+  bool over_forgets(size_t row, size_t step, Measure measure = Measure::kProtocol) const;
   /// Metrics beyond accuracies, AP, counts and times that some row has: the main ones of audits.
   /// Name order.
   std::vector<std::string> further_metrics() const;
@@ -55,7 +67,8 @@ class Tables {
   /// "H / Acc_r / Acc_f / Acc_o / Acc_m" as the paper prints a cell of this step: Acc_o from the
   /// second step on, Acc_m where classes are missing; AP for Acc of a detector. `row` absent: the
   /// base's.
-  std::string cell(std::optional<size_t> row, size_t step) const;
+  std::string cell(std::optional<size_t> row, size_t step,
+                   Measure measure = Measure::kProtocol) const;
   /// The same for the heading.
   std::string cell_heading(size_t step) const;
   /// One figure a step, " / " between them; one alone when all steps agree.
@@ -63,6 +76,7 @@ class Tables {
 
  private:
   std::vector<std::string> cell_parts(size_t step) const;
+  std::string named(const std::string& metric, Measure measure) const;
 
   const Json& results_;
   cli::FigureNames names_;
@@ -71,6 +85,7 @@ class Tables {
   std::vector<TableRow> rows_;
   size_t seeds_ = 0;
   bool missing_ = false;
+  bool margin_;
 };
 
 /// "71.20", "71.20 ± 0.31" with several seeds, kNone without a figure.

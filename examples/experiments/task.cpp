@@ -1,5 +1,6 @@
 #include "task.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "../cli/figures.h"
@@ -83,8 +84,8 @@ Json short_groups(const Json& report) {
   return groups;
 }
 
-/// With the head's margin, as the paper measures: "acc_f_margin" becomes acc_f, which becomes
-/// "plain_acc_f".
+}  // namespace
+
 Json with_margin(const Json& metrics) {
   constexpr std::string_view kSuffix = "_margin";
   Json changed = metrics;
@@ -95,10 +96,16 @@ Json with_margin(const Json& metrics) {
     changed[stem] = value;
     changed.erase(name);
   }
+  if (!changed.contains("plain_acc_r")) return changed;
+  for (const auto& [name, value] : metrics.items()) {
+    if (name != "over_forgetting" && !name.starts_with("acc_class.")) continue;
+    changed["plain_" + name] = value;
+    changed.erase(name);
+  }
+  const double lost = changed.at("acc_r_before").get<double>() - changed.at("acc_r").get<double>();
+  changed["over_forgetting"] = std::max(0.0, lost);
   return changed;
 }
-
-}  // namespace
 
 void check_all_settings(const Protocol& protocol, const cli::Model& base) {
   const lethe_head head = cli::head_of(base.get());

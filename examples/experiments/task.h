@@ -9,6 +9,12 @@ namespace experiments {
 /// before hours have been spent on the others.
 void check_all_settings(const Protocol& protocol, const cli::Model& base);
 
+/// Figures with the head's margin at the true class, as the paper measures: "acc_f_margin" becomes
+/// acc_f, which becomes plain_acc_f, and over_forgetting follows acc_r. Of single classes there are
+/// plain figures only: "acc_class.3" becomes "plain_acc_class.3". Without "..._margin" nothing
+/// changes.
+Json with_margin(const Json& metrics);
+
 struct TaskRequest {
   const Row& row;
   int64_t seed;

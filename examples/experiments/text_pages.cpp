@@ -57,13 +57,19 @@ std::string csv_of(const Json& results) {
 
 std::string markdown_of(const Json& results) {
   const Tables tables(results);
-  const Grid main = main_grid(results, tables), cost = cost_grid(tables), run = run_grid(tables);
+  const Grid main = main_grid(tables, Measure::kProtocol), cost = cost_grid(tables);
+  const Grid run = run_grid(tables);
   std::string text = "# " + results.at("title").get<std::string>() + "\n\n";
   text += main.caption + ".\n\n" + table_of(main);
-  for (const std::string& note : notes_on(results, tables)) text += "- " + note + "\n";
+  for (const std::string& note : notes_on(tables)) text += "- " + note + "\n";
+  if (tables.has_other()) {
+    const Grid other = main_grid(tables, Measure::kOther);
+    text += "\n## " + other_heading(tables) + "\n\n" + other.caption + ".\n\n" + table_of(other);
+    text.pop_back();
+  }
   text += "\n## Cost and audits\n\n" + cost.caption + ".\n\n" + table_of(cost);
   text += "## This run\n\n" + run.caption + ".\n\n" + table_of(run);
-  for (const std::string& fact : run_facts(results)) text += "- " + fact + "\n";
+  for (const std::string& fact : run_facts(results, tables)) text += "- " + fact + "\n";
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include "../../examples/experiments/python_shuffle.h"
 #include "../../examples/experiments/render.h"
 #include "../../examples/experiments/results.h"
+#include "../../examples/experiments/task.h"
 #include "test.h"
 
 #include <fstream>
@@ -208,6 +209,7 @@ void what_detectors_do_not_have_is_refused(void**) {
   const Mistake mistakes[] = {
       {R"({"data": {"train": "train.json"}})", "\"train\" must be a list"},
       {R"({"data": {"test": ["test.json"]}})", "must be [annotations, image folder]"},
+      {R"({"data": {"labels": "place"}})", "\"labels\" is of the kind \"coco\" alone"},
       {R"({"data": {"transform": {"resize": 8}}})", "\"transform\" is of images with labels"},
       {R"({"model": {"head_rows": {"order": "names.txt"}}})", "\"head_rows\" are of image"},
       {R"({"margin": true})", "detectors have none"},
@@ -261,7 +263,71 @@ void every_protocol_here_is_well_formed(void**) {
     assert_string_equal(protocol.name.c_str(), entry.path().stem().c_str());
     ++count;
   }
-  assert_true(count >= 6);
+  assert_true(count >= 17);
+}
+
+/// The settings of a method's row, those of all rows included, in a protocol of the folder.
+Json settings_in(const char* file, const char* method) {
+  const Protocol protocol = read_protocol(fs::path(LETHE_PROTOCOLS) / file);
+  for (const Row& row : protocol.rows) {
+    if (row.id == method) return settings_of(protocol, row, 0, 1337);
+  }
+  fail_msg("%s has no row %s", file, method);
+  return {};
+}
+
+// algorithm.md 4.4 and 4.6: continual runs take prototypes at each task's start, single steps
+// ignore the structure term for 20 epochs and take prototypes of random weights. 4.12: few-shot.
+void the_papers_protocols_have_its_settings(void**) {
+  for (const char* file : {"casia100_4x20.json", "casia100_4shot_4x20.json",
+                           "casia100_missing5.json", "imagenet100_4x20.json"}) {
+    assert_true(settings_in(file, "gs-lora++").at("prototype_source") == "task-start");
+  }
+  for (const char* file : {"casia100_single.json", "casia100_4shot_single.json"}) {
+    for (const char* method : {"gs-lora", "gs-lora++"}) {
+      const Json settings = settings_in(file, method);
+      assert_true(settings.at("structure_start_epoch") == 20);
+      assert_true(settings.at("prototype_source") == "random-network");
+      assert_true(settings.at("forget_bound") == 110 && settings.at("epochs") == 100);
+    }
+  }
+  for (const char* file : {"casia100_4shot_single.json", "typefaces_4shot_single.json"}) {
+    assert_true(settings_in(file, "gs-lora++").at("few_shot") == 4);
+    const Protocol protocol = read_protocol(fs::path(LETHE_PROTOCOLS) / file);
+    assert_true(protocol.independent && protocol.steps.size() == 4);
+    assert_string_equal(protocol.steps[3].name.c_str(), "100-90");
+  }
+  assert_true(settings_in("casia100_4shot_single.json", "gs-lora++").at("retain_batch") == 4);
+}
+
+/// A 2x2 image in the folder of each class.
+void write_class_folders(const fs::path& folder, const std::vector<std::string>& classes) {
+  for (const std::string& name : classes) {
+    fs::create_directories(folder / name);
+    std::ofstream(folder / name / "one.ppm", std::ios::binary) << "P6 2 2 255\n"
+                                                               << std::string(12, 'Z');
+  }
+}
+
+// Class 1 would be "b" in training and "c" in the test, though both splits have three classes.
+void splits_with_other_classes_are_refused(void**) {
+  const TemporaryFolder folder;
+  write_class_folders(folder / "train", {"a", "b", "c"});
+  write_class_folders(folder / "test", {"a", "c", "d"});
+  write_class_folders(folder / "same", {"a", "b", "c"});
+  Json json = protocol_json();
+  json["data"] = {
+      {"kind", "image_folder"}, {"train", "train"}, {"test", "test"}, {"class_count", 3}};
+  json["tasks"] = {{"order", {0, 1, 2}}, {"first", 2}, {"per_task", 1}, {"count", 1}};
+  json["methods"] = {{{"name", "ewc"}}};
+  cli::Runtime runtime;
+  cli::check(lethe_runtime_create(nullptr, cli::out(runtime)));
+  expect_failure(LETHE_E_INVALID_ARGUMENT,
+                 "class 1 is \"b\" in the training split and \"c\" in the test split",
+                 [&] { read_images(parse_protocol(json, folder.path()), runtime.get()); });
+  json["data"]["test"] = "same";
+  const Images images = read_images(parse_protocol(json, folder.path()), runtime.get());
+  assert_true(images.test_count == (std::vector<int64_t>{1, 1, 1}));
 }
 
 void missing_data_and_places_that_cannot_be_written_are_named(void**) {
@@ -407,7 +473,59 @@ Json small_detector_protocol() {
   })");
 }
 
-// Pre-training, two tasks; then the same again, which the journals answer.
+// The ids are 1 to 3, so that there is a class 0 without objects.
+void classes_can_be_category_ids(void**) {
+  const TemporaryFolder folder;
+  write_scenes(folder.path(), "train", 6);
+  write_scenes(folder.path(), "test", 3);
+  cli::Runtime runtime;
+  cli::check(lethe_runtime_create(nullptr, cli::out(runtime)));
+  Json json = small_detector_protocol();
+  json["data"]["labels"] = "id";
+  expect_failure(LETHE_E_INVALID_ARGUMENT, "has 4 classes, the protocol says 3",
+                 [&] { read_images(parse_protocol(json, folder.path()), runtime.get()); });
+  json["data"]["class_count"] = 4;
+  json["tasks"]["order"] = Json::array({0, 3, 1, 2});
+  json["tasks"]["first"] = 3;
+  const Images images = read_images(parse_protocol(json, folder.path()), runtime.get());
+  assert_true(images.test_count == (std::vector<int64_t>{0, 1, 1, 1}));
+}
+
+// COCO's categories have names, too.
+void splits_with_other_categories_are_refused(void**) {
+  const TemporaryFolder folder;
+  write_scenes(folder.path(), "train", 3);
+  write_scenes(folder.path(), "test", 3);
+  Json test = read_json(folder / "test.json");
+  test["categories"][1]["name"] = "other";
+  std::ofstream(folder / "test.json") << test;
+  cli::Runtime runtime;
+  cli::check(lethe_runtime_create(nullptr, cli::out(runtime)));
+  const Protocol protocol = parse_protocol(small_detector_protocol(), folder.path());
+  expect_failure(LETHE_E_INVALID_ARGUMENT, "class 1 is \"1\" in the training split and \"other\"",
+                 [&] { read_images(protocol, runtime.get()); });
+}
+
+/// What made a task of GS-LoRA(++) in a document.
+Json origin_in_file(const Json& results, const std::string& row, const std::string& step) {
+  return results.at("run").at("tasks").at(task_key(row, 1337, step)).at("origin");
+}
+
+/// Runs a second row with another command and asks what made each.
+void add_a_row(Experiment experiment, const fs::path& folder) {
+  Json json = small_detector_protocol();
+  json["methods"].push_back({{"name", "gs-lora"}, {"label", "GS-LoRA"}});
+  experiment.protocol = parse_protocol(json, folder);
+  experiment.command = "the second command";
+  experiment.only = {"gs-lora"};
+  assert_true(run_experiment(experiment));
+  const Json results = read_json(folder / "out/results.json");
+  assert_true(origin_in_file(results, "gs-lora++", "3-1").at("command") == "the first command");
+  assert_true(origin_in_file(results, "gs-lora", "3-1").at("command") == "the second command");
+}
+
+// Pre-training, two tasks; then the same again, which the journals answer. Each task has the origin
+// of the run that ended it, also when a later run adds a row.
 void a_detector_runs_from_start_to_end(void**) {
   const TemporaryFolder folder;
   write_scenes(folder.path(), "train", 6);
@@ -417,8 +535,16 @@ void a_detector_runs_from_start_to_end(void**) {
   experiment.options.out = folder / "out";
   experiment.options.threads = 1;
   experiment.options.quiet = true;
+  experiment.command = "the first command";
+  experiment.commit = "c0ffee";
   assert_true(run_experiment(experiment));
   const Json results = read_json(folder / "out/results.json");
+  for (const char* step : {"3-1", "2-1"}) {
+    const Json origin = origin_in_file(results, "gs-lora++", step);
+    assert_true(origin.at("command") == "the first command" && origin.at("commit") == "c0ffee");
+    assert_true(origin.at("threads") == 1 && origin.at("machine").at("cores") >= 1);
+    assert_true(origin.at("version") == lethe_version_string() && !origin.contains("shared"));
+  }
   assert_true(results.at("base").contains("ap") && !results.at("base").contains("acc"));
   const Json& tasks = results.at("rows")[0].at("tasks");
   for (size_t i = 0; i < 2; ++i) {
@@ -431,10 +557,12 @@ void a_detector_runs_from_start_to_end(void**) {
   }
   assert_true(!tasks[0].at("metrics").contains("ap_o") && tasks[1].at("metrics").contains("ap_o"));
   expect_contains(markdown_of(results), "3-1: H / AP_r / AP_f | 2-1: H / AP_r / AP_f / AP_o |");
+  add_a_row(experiment, folder.path());
   fs::remove(folder / "out/results.json");
   assert_true(run_experiment(experiment));
-  assert_string_equal(first_difference(results, read_json(folder / "out/results.json")).c_str(),
-                      "");
+  const Json again = read_json(folder / "out/results.json");
+  assert_string_equal(first_difference(results, again).c_str(), "");
+  assert_true(origin_in_file(again, "gs-lora++", "3-1").is_null());
 }
 
 // ------------------------------------------------------------------ results
@@ -453,6 +581,7 @@ Json task(double h, double acc_r, double acc_f) {
             {"h_start", 1},
             {"acc_f_margin", 2},
             {"tunable_ratio", 1.5},
+            {"steps", 300},
             {"mia_loss_auc", 0.5},
             {"mia_loss_auc_before", 0.625},
             {"mia_loss_tpr", 9},
@@ -472,6 +601,7 @@ Json canned() {
       {"steps", {{{"acc_r", 80.0}, {"acc_f", 90.0}}, {{"acc_r", 82.5}, {"acc_f", 70.25}}}}};
   Json second = task(60, 70, 0.125);
   second["metrics"]["acc_o"] = 2.5;
+  second["metrics"]["steps"] = 240;
   put_task(results, protocol, protocol.rows[1], 7, 0,
            {{"state", "failed"},
             {"message", "the loss is not finite"},
@@ -526,10 +656,145 @@ void tables_have_the_papers_shape(void**) {
                   "60.00 / 70.00 / 0.12 / 2.50 ▼ |");
   expect_contains(text, "| Other <&> | — / — / — | — / — / — / — |");
   expect_contains(text, "Other <&>, seed 7, 6-2: failed: the loss is not finite");
-  expect_contains(text, "| Method | Tunable, % | Groups dropped as zero, % | mia_loss_auc |");
-  expect_contains(text, "| Pre-train | — | — | 0.625 |");
-  expect_contains(text, "| GS-LoRA | 1.50 | 75.0 | 0.500 |");
+  expect_contains(text,
+                  "| Method | Steps | Tunable, % | Groups dropped as zero, % | mia_loss_auc |");
+  expect_contains(text, "| Pre-train | — | — | — | 0.625 |");
+  expect_contains(text, "| GS-LoRA | 300 / 240 | 1.50 | 75.0 | 0.500 |");
   assert_true(text.find("12.3") > text.find("## This run"));
+}
+
+// With the margin 80 - 40 points are lost; without it 90 - 85, which "over_forgetting" said before.
+void figures_with_the_margin_agree_with_each_other(void**) {
+  const Json plain = {{"acc_r", 85.0},
+                      {"acc_r_before", 90.0},
+                      {"acc_r_margin", 40.0},
+                      {"acc_r_before_margin", 80.0},
+                      {"h", 70.0},
+                      {"h_margin", 50.0},
+                      {"acc_class.3", 12.0},
+                      {"over_forgetting", 5.0},
+                      {"steps", 9}};
+  const Json expected = {{"acc_r", 40.0},
+                         {"acc_r_before", 80.0},
+                         {"plain_acc_r", 85.0},
+                         {"plain_acc_r_before", 90.0},
+                         {"h", 50.0},
+                         {"plain_h", 70.0},
+                         {"plain_acc_class.3", 12.0},
+                         {"over_forgetting", 40.0},
+                         {"plain_over_forgetting", 5.0},
+                         {"steps", 9}};
+  assert_true(with_margin(plain) == expected);
+  const Json without = {{"acc_r", 85.0}, {"acc_class.3", 12.0}, {"over_forgetting", 5.0}};
+  assert_true(with_margin(without) == without);
+  assert_true(with_margin(Json::object()) == Json::object());
+}
+
+/// canned() with figures of a head with a margin; `named`: what the document calls them.
+Json with_pair(const std::function<std::string(const std::string&)>& named) {
+  Json results = canned();
+  for (Json& entry : results["rows"]) {
+    for (Json& ended : entry["tasks"]) {
+      if (!ended.is_null()) ended["metrics"].erase("acc_f_margin");
+    }
+  }
+  Json& metrics = results["rows"][0]["tasks"][0]["metrics"];
+  metrics[named("h")] = 44.0;
+  metrics[named("acc_r")] = 30.5;
+  metrics[named("acc_f")] = 1.25;
+  metrics[named("acc_r_before")] = 60.75;
+  metrics[named("acc_f_before")] = 55.5;
+  return results;
+}
+
+// Both kinds of accuracy have a table; the base's are among the figures of the tasks. 60.75 - 30.5
+// points are over-forgetting.
+void heads_with_a_margin_have_two_tables(void**) {
+  assert_true(markdown_of(canned()).find("head's margin") == std::string::npos);
+  const std::string rows =
+      "| Pre-train | — / 60.75 / 55.50 | — / — / — / — |\n"
+      "| GS-LoRA | 44.00 / 30.50 / 1.25 ▼ | — / — / — / — |\n";
+  const Json plain = with_pair([](const std::string& name) { return name + "_margin"; });
+  expect_contains(markdown_of(plain), "## With the head's margin\n\nPercent of the whole test");
+  expect_contains(markdown_of(plain), rows);
+  expect_contains(markdown_of(plain), "- Accuracies are measured without the head's margin at the");
+  expect_contains(markdown_of(plain), "| GS-LoRA | 71.00 ± 1.41 / 77.00 ± 2.83 /");
+  expect_contains(html_of(plain), "<h2>With the head's margin</h2>");
+  Json margin = with_pair([](const std::string& name) { return "plain_" + name; });
+  margin["protocol"]["margin"] = true;
+  expect_contains(markdown_of(margin), "## Without the head's margin\n\nPercent of the whole test");
+  expect_contains(markdown_of(margin), rows);
+  expect_contains(markdown_of(margin), "- Accuracies are measured with the head's margin at the");
+}
+
+/// The part of a page headed "This run".
+std::string this_run(const Json& results) {
+  const std::string text = markdown_of(results);
+  return text.substr(text.find("## This run"));
+}
+
+Json origin(const std::string& command) {
+  return {{"command", command},
+          {"commit", "abc"},
+          {"device", "cpu"},
+          {"threads", 1},
+          {"machine", {{"cpu", "CPU"}, {"cores", 2}}},
+          {"version", "0.5.0"},
+          {"libtorch", "2.11.0"}};
+}
+
+// A row whose tasks have two origins is named with its tasks; one origin alone needs no names.
+void what_made_the_rows_is_told_apart(void**) {
+  Json results = canned();
+  Json& tasks = results["run"]["tasks"];
+  tasks[task_key("gs-lora", 7, "6-2")]["origin"] = origin("first");
+  tasks[task_key("gs-lora", 7, "4-2")]["origin"] = origin("second");
+  tasks[task_key("gs-lora", 8, "6-2")]["origin"] = origin("first");
+  tasks[task_key("gs-lora++", 7, "6-2")]["origin"] = nullptr;
+  const std::string text = this_run(results);
+  const std::string facts =
+      " Machine: CPU, 2 processors, 1 threads, cpu. Library: Lethe 0.5.0, LibTorch 2.11.0, commit "
+      "abc. Command: ";
+  expect_contains(text, "- GS-LoRA, seed 7 (6-2); GS-LoRA, seed 8." + facts + "first\n");
+  expect_contains(text, "- GS-LoRA, seed 7 (4-2)." + facts + "second\n");
+  expect_contains(text, "- Other <&>, seed 7. Machine, library, commit and command are not known");
+  expect_contains(html_of(results), "<li>GS-LoRA, seed 7 (4-2). Machine: CPU,");
+  for (Json& task : tasks) task["origin"] = origin("only");
+  expect_contains(this_run(results), "- Machine: CPU, 2 processors, 1 threads, cpu.\n- Library");
+  expect_contains(this_run(results), "- Command: only\n");
+  assert_true(this_run(results).find("seed 7") == std::string::npos);
+}
+
+/// A document as it was before tasks had origins.
+Json document_without_origins() {
+  Json results = canned();
+  results["run"].update(origin("the last one"));
+  results["run"]["environment"] = {{"version", "0.3.0"}, {"libtorch", "2.10.0"}};
+  for (const char* key : {"version", "libtorch"}) results["run"].erase(key);
+  for (const char* step : {"6-2", "4-2"}) {
+    results["run"]["tasks"][task_key("gs-lora", 7, step)]["seconds"] = 1.5;
+  }
+  return results;
+}
+
+// Its pages show the last command, and say so. When it is taken up again this is kept.
+void documents_without_origins_are_read(void**) {
+  const TemporaryFolder folder;
+  const Json old = document_without_origins();
+  const std::string text = this_run(old);
+  expect_contains(text, "- What follows is of the last command; rows before it");
+  expect_contains(text, "- Library: Lethe 0.3.0, LibTorch 2.10.0, commit abc.\n");
+  expect_contains(text, "- Command: the last one\n");
+  write_results(old, folder.path());
+  Json json = protocol_json();
+  json["methods"][1]["label"] = "Other <&>";
+  Json taken_up = load_results(parse_protocol(json, ""), folder.path());
+  taken_up["run"].update(origin("a new one"));
+  const std::string key = task_key("gs-lora", 7, "4-2");
+  const Json kept = origin_of(taken_up.at("run"), key);
+  assert_true(kept.at("command") == "the last one" && kept.at("version") == "0.3.0");
+  assert_true(kept.at("shared") == true && taken_up.at("rows") == old.at("rows"));
+  expect_close(taken_up.at("run").at("tasks").at(key).at("seconds"), 1.5);
 }
 
 void missing_classes_add_a_figure(void**) {
@@ -561,7 +826,8 @@ void tables_of_detectors_say_ap(void**) {
   expect_contains(text, "| Pre-train | — / 80.00 / 90.00 | — / 82.50 / 70.25 / — |");
   expect_contains(text, "60.00 / 70.00 / 0.12 / 2.50 ▼ |");
   expect_contains(text, "H = 2 AP_r Drop / (AP_r + Drop)");
-  expect_contains(text, "| Method | Tunable, % | Groups dropped as zero, % | mia_loss_auc |");
+  expect_contains(text,
+                  "| Method | Steps | Tunable, % | Groups dropped as zero, % | mia_loss_auc |");
   expect_contains(html, "GS-LoRA: AP_f 2.00");
   expect_contains(csv_of(results), "gs-lora,8,6-2,ap_r,79.0\n");
   assert_true(text.find("Acc") == std::string::npos && html.find("Acc") == std::string::npos);
@@ -651,13 +917,21 @@ int main() {
       cmocka_unit_test(missing_data_and_places_that_cannot_be_written_are_named),
       cmocka_unit_test(a_head_is_reduced_to_the_datas_classes),
       cmocka_unit_test(every_protocol_here_is_well_formed),
+      cmocka_unit_test(the_papers_protocols_have_its_settings),
+      cmocka_unit_test(splits_with_other_classes_are_refused),
+      cmocka_unit_test(splits_with_other_categories_are_refused),
       cmocka_unit_test(figures_of_several_classes),
+      cmocka_unit_test(classes_can_be_category_ids),
       cmocka_unit_test(a_detector_runs_from_start_to_end),
       cmocka_unit_test(rows_stand_in_the_protocols_order),
       cmocka_unit_test(seeds_are_averaged),
       cmocka_unit_test(over_forgetting_is_flagged),
       cmocka_unit_test(tables_have_the_papers_shape),
       cmocka_unit_test(tables_of_detectors_say_ap),
+      cmocka_unit_test(figures_with_the_margin_agree_with_each_other),
+      cmocka_unit_test(heads_with_a_margin_have_two_tables),
+      cmocka_unit_test(what_made_the_rows_is_told_apart),
+      cmocka_unit_test(documents_without_origins_are_read),
       cmocka_unit_test(missing_classes_add_a_figure),
       cmocka_unit_test(csv_is_long),
       cmocka_unit_test(the_page_stands_alone),

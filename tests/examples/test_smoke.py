@@ -83,7 +83,12 @@ def a_run_leaves_tables_and_figures():
         assert "acc_o" in second["metrics"] and "acc_o" not in first["metrics"]
         assert second["settings"]["seed"] == 1337 and second["settings"]["gate_max_acc_f"] == -1
     assert [task["settings"]["proximal_weight"] for task in results["rows"][1]["tasks"]] == [8, 6]
+    assert len(results["run"]["tasks"]) == 6
+    for task in results["run"]["tasks"].values():
+        assert task["origin"]["command"].endswith(" --out whole"), task
+        assert task["origin"]["machine"]["cores"] >= 1, task
     table = (work / "whole/results.md").read_text()
+    assert "| Method | Steps | Tunable, % |" in table, table
     assert re.search(r"\| GS-LoRA\+\+, proximal \| \d+\.\d\d / \d+\.\d\d / \d+\.\d\d", table), table
     assert (work / "whole/results.csv").read_text().count(",acc_f,") == 6
     page = (work / "whole/results.html").read_text()
