@@ -8,12 +8,11 @@
 #include <numbers>
 
 #include "models/detector_names.h"
+#include "models/two_stage.h"
 #include "support/error.h"
 
 namespace lethe {
 namespace {
-
-const std::string kBackbone = "backbone.0.body.";
 
 /// Named weights as the parts of a network.
 struct Reader {
@@ -70,6 +69,16 @@ struct Reader {
     const std::string name = str("bbox_embed.", spec.refine_boxes ? i : 0, ".layers.");
     return {{linear(name + "0"), linear(name + "1"), linear(name + "2")}};
   }
+  ProposalLayers proposals() const {
+    const int64_t layers = spec.decoder_layers;
+    return {linear("transformer.enc_output"),
+            norm("transformer.enc_output_norm"),
+            class_head(layers),
+            box_head(layers),
+            linear("transformer.pos_trans"),
+            norm("transformer.pos_trans_norm"),
+            spec.queries};
+  }
 };
 
 at::Tensor resized(const at::Tensor& padding, const LevelSize& size) {
@@ -82,70 +91,6 @@ at::Tensor resized(const at::Tensor& padding, const LevelSize& size) {
 at::Tensor valid_ratio(const at::Tensor& padding) {
   const at::Tensor inside = padding.logical_not().to(at::kFloat);
   return at::stack({inside.select(1, 0).mean(1), inside.select(2, 0).mean(1)}, -1);
-}
-
-/// Queries made of the encoder's best proposals (section 4.2 of the paper, "two-stage").
-struct Proposals {
-  DetectorLayer all;            ///< at every position
-  at::Tensor target, position;  ///< [B, Q, D]
-  at::Tensor reference;         ///< [B, Q, 4]
-};
-
-/// A box at every cell, a twentieth of the image wide on the finest level and twice as wide on each
-/// further one, before the sigmoid; infinite where it is padding or nearly at the image's edge.
-at::Tensor proposed_boxes(const Pyramid& pyramid) {
-  const int64_t batch = pyramid.values.size(0);
-  std::vector<at::Tensor> levels;
-  for (size_t l = 0; l < pyramid.levels.size(); ++l) {
-    const auto [height, width] = pyramid.levels[l];
-    const auto options = pyramid.values.options().requires_grad(false);
-    const at::Tensor valid = pyramid.valid_ratios.select(1, static_cast<int64_t>(l));  // [B, 2]
-    const auto centres = [&](int64_t cells, int64_t axis) {
-      return (at::arange(cells, options) + 0.5) / (valid.select(1, axis) * cells).unsqueeze(1);
-    };
-    const std::array<int64_t, 3> grid{batch, height, width};
-    const at::Tensor x = centres(width, 0).unsqueeze(1).expand(grid);
-    const at::Tensor y = centres(height, 1).unsqueeze(2).expand(grid);
-    const at::Tensor side = at::full(grid, 0.05 * std::exp2(static_cast<double>(l)), options);
-    levels.push_back(at::stack({x, y, side, side}, -1).flatten(1, 2));
-  }
-  const at::Tensor boxes = at::cat(levels, 1);
-  const at::Tensor good =
-      (boxes.gt(0.01) & boxes.lt(0.99)).all(-1, true) & pyramid.padding.logical_not().unsqueeze(-1);
-  return (boxes / (1 - boxes)).log().masked_fill(good.logical_not(), INFINITY);
-}
-
-/// Sines of the four numbers of boxes [B, Q, 4], `waves` channels each: [B, Q, 4 waves].
-at::Tensor sine_boxes(const at::Tensor& boxes, int64_t waves) {
-  const at::Tensor pair = at::arange(waves, boxes.options()).div(2, "floor");
-  const at::Tensor wavelengths = at::pow(10000, 2 * pair / static_cast<double>(waves));
-  const at::Tensor phase = (boxes * (2 * std::numbers::pi)).unsqueeze(-1) / wavelengths;
-  return at::stack({phase.slice(-1, 0, waves, 2).sin(), phase.slice(-1, 1, waves, 2).cos()}, -1)
-      .flatten(2);
-}
-
-Proposals propose(const Reader& read, const at::Tensor& memory, const Pyramid& pyramid) {
-  const int64_t dim = read.spec.dim, layers = read.spec.decoder_layers;
-  const at::Tensor boxes = proposed_boxes(pyramid);
-  const at::Tensor useless = boxes.isinf().any(-1, true);
-  const at::Tensor output =
-      layer_norm(linear(memory.masked_fill(useless, 0), read.linear("transformer.enc_output")),
-                 read.norm("transformer.enc_output_norm"));
-  Proposals proposals;
-  const at::Tensor raw = read.box_head(layers)(output) + boxes;
-  proposals.all.logits = linear(output, read.class_head(layers));
-  proposals.all.boxes = raw.sigmoid();
-
-  const int64_t count = std::min(read.spec.queries, memory.size(1));
-  const at::Tensor best = std::get<1>(proposals.all.logits.select(2, 0).topk(count, 1));
-  proposals.reference = raw.gather(1, best.unsqueeze(-1).expand({-1, -1, 4})).detach().sigmoid();
-  const std::vector<at::Tensor> halves = layer_norm(linear(sine_boxes(proposals.reference, dim / 2),
-                                                           read.linear("transformer.pos_trans")),
-                                                    read.norm("transformer.pos_trans_norm"))
-                                             .chunk(2, -1);
-  proposals.position = halves[0];
-  proposals.target = halves[1];
-  return proposals;
 }
 
 /// Offsets begin on a ring, each head in its own direction, further out for each further point.
@@ -271,9 +216,9 @@ Weights DeformableDetr::random_weights(RandomStream stream) const {
         value.fill_(-std::log(99.0));  // a prior of one in a hundred
       }
     } else if (in("bbox_embed") && in("layers.2")) {
-      // The first heads begin with boxes of a tenth or so of the image, later ones with no change.
-      const bool first =
-          in("bbox_embed.0.") || in(str("bbox_embed.", spec_.decoder_layers, ".").c_str());
+      // The first head begins with boxes of a tenth or so of the image, later ones, and all that
+      // start from proposals, with no change.
+      const bool first = in("bbox_embed.0.") && !spec_.two_stage;
       if (!weight && first) value.slice(0, 2, 4).fill_(-2);
     } else if (t.shape.size() == 1) {
       if (weight) value.fill_(1);  // normalisations
@@ -286,7 +231,15 @@ Weights DeformableDetr::random_weights(RandomStream stream) const {
 }
 
 Weights DeformableDetr::rename(Weights weights) const {
-  return to_detector_names(spec_, std::move(weights));
+  const bool backbone_alone = is_plain_resnet(weights);
+  Weights named = to_detector_names(spec_, std::move(weights));
+  if (!backbone_alone) return named;
+  // The stream of a model that is made without weights: all but the backbone is the same as there.
+  const RandomStream stream(static_cast<uint64_t>(spec_.seed), "weights");
+  for (const auto& [name, tensor] : random_weights(stream)) {
+    if (!name.starts_with(kBackbone)) named.emplace(name, tensor);
+  }
+  return named;
 }
 
 std::vector<AdapterSite> DeformableDetr::adapter_sites() const {
@@ -358,14 +311,32 @@ DetectorOutput DeformableDetr::forward(const Weights& weights,
                                        const std::vector<at::Tensor>& features,
                                        const at::Tensor& padding,
                                        const ForwardOptions& options) const {
+  return forward(weights, encode(weights, features, padding, 0), options);
+}
+
+EncodedImages DeformableDetr::encode(const Weights& weights,
+                                     const std::vector<at::Tensor>& features,
+                                     const at::Tensor& padding, int64_t layers,
+                                     const ForwardOptions& options) const {
+  require(layers >= 0 && layers <= spec_.encoder_layers, Code::kInvalidArgument,
+          "the encoder has the layers 0 to ", spec_.encoder_layers - 1, ", not ", layers);
+  EncodedImages images{pyramid(weights, features, padding), layers};
+  images.pyramid.values =
+      encode_pyramid(images.pyramid, Reader{weights, spec_}.encoder(), 0, layers, options);
+  return images;
+}
+
+DetectorOutput DeformableDetr::forward(const Weights& weights, const EncodedImages& images,
+                                       const ForwardOptions& options) const {
   const Reader read{weights, spec_};
-  const Pyramid pyramid = this->pyramid(weights, features, padding);
-  const at::Tensor memory = encode_pyramid(pyramid.values, pyramid, read.encoder(), 0, options);
+  const Pyramid& pyramid = images.pyramid;
+  const at::Tensor memory =
+      encode_pyramid(pyramid, read.encoder(), images.layers, spec_.encoder_layers, options);
 
   DetectorOutput output;
   at::Tensor target, position, reference;
   if (spec_.two_stage) {
-    Proposals proposals = propose(read, memory, pyramid);
+    Proposals proposals = propose(read.proposals(), memory, pyramid);
     output.proposals = proposals.all;
     target = proposals.target;
     position = proposals.position;

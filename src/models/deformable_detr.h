@@ -21,6 +21,12 @@ struct DetectorOutput {
   const DetectorLayer& last() const { return layers.back(); }
 };
 
+/// Images on their way through the encoder.
+struct EncodedImages {
+  Pyramid pyramid;     ///< its values are what the layers so far have left
+  int64_t layers = 0;  ///< of the encoder that are behind; all of them: the values are the memory
+};
+
 /// Weights have the names of the published code:
 ///   backbone.0.body.*                     torchvision's ResNet
 ///   input_proj.L.{0,1}.*                  convolution and group normalisation of level L
@@ -39,12 +45,15 @@ class DeformableDetr final : public Model {
   std::string arch() const override { return spec_.arch; }
   int64_t classes() const override { return spec_.classes; }
   int64_t blocks() const override { return spec_.encoder_layers + spec_.decoder_layers; }
+  int64_t encoder_blocks() const override { return spec_.encoder_layers; }
   HeadKind head_kind() const override { return HeadKind::kDetection; }
 
   std::vector<TensorSpec> tensors() const override;
   /// The published initialisation, float32; the backbone's by He's rule.
   Weights random_weights(RandomStream stream) const override;
   /// Understands Hugging Face's names besides its own, and what the published code lists twice.
+  /// torchvision's file of a ResNet alone is the backbone (its classifier is left out); all other
+  /// tensors are then those of a model that is made without weights, to be trained from there.
   /// Throws kInvalidArgument when two names stand for one tensor with other values.
   Weights rename(Weights weights) const override;
   /// Checkpoints are written with the published code's names, whichever they came with.
@@ -63,6 +72,15 @@ class DeformableDetr final : public Model {
   /// padding. `options.dropout`: the probability in force. Differentiable in weights and maps.
   DetectorOutput forward(const Weights& weights, const std::vector<at::Tensor>& features,
                          const at::Tensor& padding, const ForwardOptions& options = {}) const;
+
+  /// forward() in two parts: through the projections and the first `layers` encoder layers, 0 to
+  /// spec().encoder_layers, and from there to the boxes. What lies before the first weight that is
+  /// trained gives the same values in every step, so it may be kept.
+  EncodedImages encode(const Weights& weights, const std::vector<at::Tensor>& features,
+                       const at::Tensor& padding, int64_t layers,
+                       const ForwardOptions& options = {}) const;
+  DetectorOutput forward(const Weights& weights, const EncodedImages& images,
+                         const ForwardOptions& options = {}) const;
 
  private:
   Pyramid pyramid(const Weights& weights, const std::vector<at::Tensor>& features,

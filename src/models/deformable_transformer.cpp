@@ -103,12 +103,13 @@ at::Tensor deformable(const DeformableAttention& attention, const at::Tensor& qu
       attention.output);
 }
 
-at::Tensor encode_pyramid(at::Tensor x, const Pyramid& pyramid,
-                          const std::vector<EncoderLayer>& layers, size_t begin,
-                          const ForwardOptions& options) {
+at::Tensor encode_pyramid(const Pyramid& pyramid, const std::vector<EncoderLayer>& layers,
+                          int64_t begin, int64_t end, const ForwardOptions& options) {
+  at::Tensor x = pyramid.values;
+  if (begin == end) return x;
   const at::Tensor reference = cell_centres(pyramid);
-  for (size_t i = begin; i < layers.size(); ++i) {
-    const EncoderLayer& layer = layers[i];
+  for (int64_t i = begin; i < end; ++i) {
+    const EncoderLayer& layer = layers[static_cast<size_t>(i)];
     const at::Tensor seen =
         deformable(layer.attention, x + pyramid.positions, reference, x, pyramid);
     x = layer_norm(x + dropout(seen, options), layer.norm1);

@@ -72,10 +72,10 @@ at::Tensor deformable(const DeformableAttention& attention, const at::Tensor& qu
                       const at::Tensor& reference, const at::Tensor& values,
                       const Pyramid& pyramid);
 
-/// Encoder layers `begin` to the last on x [B, S, D]; the memory [B, S, D].
-at::Tensor encode_pyramid(at::Tensor x, const Pyramid& pyramid,
-                          const std::vector<EncoderLayer>& layers, size_t begin,
-                          const ForwardOptions& options);
+/// Encoder layers `begin` to `end` - 1 on the pyramid's values; [B, S, D], after the last layer the
+/// memory.
+at::Tensor encode_pyramid(const Pyramid& pyramid, const std::vector<EncoderLayer>& layers,
+                          int64_t begin, int64_t end, const ForwardOptions& options);
 
 /// What each decoder layer leaves.
 struct DecoderOutputs {

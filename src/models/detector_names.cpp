@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "models/names.h"
 #include "support/error.h"
 
@@ -10,7 +12,7 @@ namespace {
 
 std::vector<NameRule> hugging_face_rules(const DetectorSpec& spec) {
   std::vector<NameRule> rules = {
-      {"model.backbone.conv_encoder.model.", "backbone.0.body."},
+      {"model.backbone.conv_encoder.model.", kBackbone},
       {"model.input_proj.", "input_proj."},
       {"model.level_embed", "transformer.level_embed"},
       {"model.query_position_embeddings.", "query_embed."},
@@ -54,6 +56,18 @@ void stack_qkv(Weights& weights, int64_t layers) {
   }
 }
 
+/// A ResNet's own file as a detector's backbone.
+Weights as_backbone(const Weights& resnet) {
+  Weights backbone;
+  for (const auto& [name, tensor] : resnet) {
+    if (name.starts_with("fc.") || name.ends_with(".num_batches_tracked")) continue;
+    const bool known =
+        name.starts_with("conv1.") || name.starts_with("bn1.") || name.starts_with("layer");
+    backbone.emplace(known ? kBackbone + name : name, tensor);
+  }
+  return backbone;
+}
+
 /// The name that a head's tensor is kept under: refinement lists heads in the decoder too, and
 /// without it one head serves all layers.
 std::string head_name(std::string name, const DetectorSpec& spec) {
@@ -78,7 +92,18 @@ int64_t head_count(const DetectorSpec& spec) {
   return spec.decoder_layers + (spec.two_stage ? 1 : 0);
 }
 
+bool is_plain_resnet(const Weights& checkpoint) {
+  const auto of_detector = [](const Weights::value_type& entry) {
+    const std::string& name = entry.first;
+    return name.starts_with("backbone.") || name.starts_with("transformer.") ||
+           name.starts_with("model.");
+  };
+  return checkpoint.contains("conv1.weight") &&
+         std::none_of(checkpoint.begin(), checkpoint.end(), of_detector);
+}
+
 Weights to_detector_names(const DetectorSpec& spec, Weights checkpoint) {
+  if (is_plain_resnet(checkpoint)) return as_backbone(checkpoint);
   stack_qkv(checkpoint, spec.decoder_layers);
   Weights weights;
   for (const auto& [name, tensor] :

@@ -56,6 +56,8 @@ class Model {
   virtual int64_t classes() const = 0;
   /// Blocks (layers) that adapters can sit in, numbered from 0.
   virtual int64_t blocks() const = 0;
+  /// Of these, the ones before a decoder: all, but of a detector.
+  virtual int64_t encoder_blocks() const { return blocks(); }
   /// What defaults and gates of a task depend on.
   virtual HeadKind head_kind() const = 0;
 

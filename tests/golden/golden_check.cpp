@@ -76,6 +76,7 @@ int check(const std::string& folder) {
   LoraStep step(*model, weights, lora, settings, &prototypes);
   GroupSparseAdamW optimizer(lora);
   const Head head = model->head(weights);
+  const double off_by = parameter_tolerance(tensors, lora_init);
   Comparison report;
 
   const auto each_matrix = [&](const auto& visit) {
@@ -126,7 +127,7 @@ int check(const std::string& folder) {
     if (s != 0 && s + 1 != steps) continue;
     each_matrix([&](const std::string& name, const at::Tensor& value, const at::Tensor&, int64_t) {
       const std::string key = lethe::str("after_step_", s + 1, ".", name);
-      report.absolute(key, value, tensors.at(key), kParameter);
+      report.absolute(key, value, tensors.at(key), off_by);
     });
   }
   return report.finish();

@@ -91,9 +91,50 @@ Inputs to(Inputs in, at::ScalarType type) {
   return in;
 }
 
-void golden(void**) {
+/// Where the operator runs, and on what: values and upstream gradients of `type`, the rest of
+/// `type` too or, with bfloat16 values, float32.
+struct Place {
+  at::DeviceType device;
+  at::ScalarType type;
+  double tolerance;  ///< what rounding may cost, of the largest value
+
+  at::ScalarType places_type() const { return type == at::kBFloat16 ? at::kFloat : type; }
+  std::string name() const { return lethe::str(device, ", ", type); }
+};
+constexpr Place kCpu[] = {{at::kCPU, at::kDouble, 1e-12}, {at::kCPU, at::kFloat, 1e-5}};
+// Sums are float32 whatever the values are: with bfloat16 only what comes out is rounded, by 2^-9.
+constexpr Place kCuda[] = {{at::kCUDA, at::kFloat, 1e-5}, {at::kCUDA, at::kBFloat16, 4e-3}};
+
+/// run() at a place; the results on the CPU.
+Results run_at(const Place& place, Inputs in, const at::Tensor& upstream, bool value_wanted = true,
+               bool points_wanted = true) {
+  in.value = in.value.to(place.device, place.type);
+  in.locations = in.locations.to(place.device, place.places_type());
+  in.weights = in.weights.to(place.device, place.places_type());
+  Results results = run(deformable_attention, in, upstream.to(place.device, place.type),
+                        value_wanted, points_wanted);
+  for (at::Tensor* t : {&results.output, &results.value, &results.locations, &results.weights}) {
+    if (t->defined()) *t = t->cpu();
+  }
+  return results;
+}
+
+/// Numbers that bfloat16 holds: nothing is lost on the way in.
+at::Tensor representable(const at::Tensor& tensor) {
+  return tensor.to(at::kBFloat16).to(tensor.scalar_type());
+}
+
+struct Golden {
+  std::string name;
+  Inputs in;
+  at::Tensor upstream;
+  Results expected;
+};
+
+std::vector<Golden> golden_numbers() {
   const char* folder = std::getenv("LETHE_GOLDEN");
   if (!folder) fail_msg("LETHE_GOLDEN names no folder");
+  std::vector<Golden> all;
   for (const std::string name : {"op_2x8", "op_4x32"}) {
     Weights g =
         read_safetensors(std::string(folder) + "/ms_deform_attn/" + name + ".safetensors").tensors;
@@ -101,9 +142,20 @@ void golden(void**) {
     for (int64_t l = 0; l < g["shapes"].size(0); ++l) {
       in.levels.push_back({g["shapes"][l][0].item<int64_t>(), g["shapes"][l][1].item<int64_t>()});
     }
-    expect_results(run(deformable_attention, in, g["grad_output"]),
-                   {g["output"], g["grad_value"], g["grad_locations"], g["grad_weights"]}, 1e-12,
-                   name);
+    all.push_back({name,
+                   in,
+                   g["grad_output"],
+                   {g["output"], g["grad_value"], g["grad_locations"], g["grad_weights"]}});
+  }
+  return all;
+}
+
+void golden(void**) {
+  for (const Golden& g : golden_numbers()) {
+    for (const Place& place : kCpu) {
+      expect_results(run_at(place, g.in, g.upstream), g.expected, place.tolerance,
+                     g.name + " on " + place.name());
+    }
   }
 }
 
@@ -145,16 +197,20 @@ void finite_differences(void**) {
 }
 
 void like_grid_sample(void**) {
-  for (const int64_t channels : {1, 4, 8, 16, 30, 32, 64, 71}) {
-    const std::string what = str(channels, " channels");
-    const Inputs in = inputs({{5, 7}, {3, 2}, {1, 1}}, 3, 2, channels, 11, 3);
-    const at::Tensor upstream = normal({3, 11, 2 * channels});
-    expect_results(run(deformable_attention, in, upstream), run(grid_attention, in, upstream),
-                   1e-12, what);
-    const Inputs single = to(in, at::kFloat);
-    const at::Tensor g = upstream.to(at::kFloat);
-    expect_results(run(deformable_attention, single, g), run(grid_attention, single, g), 1e-5,
-                   what + ", float32");
+  const std::vector<LevelSize> three = {{5, 7}, {3, 2}, {1, 1}};
+  const std::vector<LevelSize> five = {{9, 13}, {5, 7}, {3, 4}, {2, 2}, {1, 1}};
+  for (const std::vector<LevelSize>& levels : {three, five}) {
+    for (const int64_t channels : {1, 4, 8, 16, 30, 32, 64, 71}) {
+      const std::string what = str(levels.size(), " levels, ", channels, " channels");
+      const Inputs in = inputs(levels, 3, 2, channels, 11, 3);
+      const at::Tensor upstream = normal({3, 11, 2 * channels});
+      expect_results(run(deformable_attention, in, upstream), run(grid_attention, in, upstream),
+                     1e-12, what);
+      const Inputs single = to(in, at::kFloat);
+      const at::Tensor g = upstream.to(at::kFloat);
+      expect_results(run(deformable_attention, single, g), run(grid_attention, single, g), 1e-5,
+                     what + ", float32");
+    }
   }
 }
 
@@ -218,27 +274,90 @@ void any_number_of_threads(void**) {
 }
 
 /// Places that are no numbers, or far away, sample zero; pixels that are not touched do not matter.
-void not_finite(void**) {
+void expect_zero_beyond_numbers(const Place& place) {
   constexpr double kInf = std::numeric_limits<double>::infinity();
-  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
-    Inputs in = inputs({{2, 3}}, 1, 1, 8, 1, 5);
-    in.locations.fill_(-0.1);  // touches the top left pixel alone
-    in.locations[0][0][0][0][1][0] = NAN;
-    in.locations[0][0][0][0][2][1] = kInf;
-    in.locations[0][0][0][0][3][0] = -kInf;
-    in.locations[0][0][0][0][4][1] = 1e30;
-    in.value.fill_(kInf);
-    in.value.select(1, 0).fill_(2);
-    in = to(in, type);
-    const Results results = run(deformable_attention, in, at::ones({1, 1, 8}, type));
-    // 0.7 and 0.8 of a pixel from the centre of the first
-    expect_near(results.output,
-                (in.weights.view(-1)[0] * (2 * 0.2 * 0.3)).expand({1, 1, 8}).clone(), 1e-6);
-    assert_true(results.locations.isfinite().all().item<bool>());
-    assert_true(results.weights.isfinite().all().item<bool>());
-    assert_int_equal(results.weights.count_nonzero().item<int64_t>(), 1);
-    assert_int_equal(results.value.count_nonzero().item<int64_t>(), 8);
+  Inputs in = inputs({{2, 3}}, 1, 1, 8, 1, 5);
+  in.locations.fill_(-0.1);  // touches the top left pixel alone
+  in.locations[0][0][0][0][1][0] = NAN;
+  in.locations[0][0][0][0][2][1] = kInf;
+  in.locations[0][0][0][0][3][0] = -kInf;
+  in.locations[0][0][0][0][4][1] = 1e30;
+  in.value.fill_(kInf);
+  in.value.select(1, 0).fill_(2);
+  const Results results = run_at(place, in, at::ones({1, 1, 8}));
+  // 0.7 and 0.8 of a pixel from the centre of the first
+  expect_near(results.output, (in.weights.view(-1)[0] * (2 * 0.2 * 0.3)).expand({1, 1, 8}).clone(),
+              std::max(1e-6, place.tolerance), place.name());
+  assert_true(results.locations.isfinite().all().item<bool>());
+  assert_true(results.weights.isfinite().all().item<bool>());
+  assert_int_equal(results.weights.count_nonzero().item<int64_t>(), 1);
+  assert_int_equal(results.value.count_nonzero().item<int64_t>(), 8);
+}
+
+void not_finite(void**) {
+  for (const Place& place : kCpu) expect_zero_beyond_numbers(place);
+}
+
+/// The operator of one image, head, level and point as its description has it, one query at a time.
+Results by_definition(const Inputs& in, const at::Tensor& upstream) {
+  const auto [height, width] = in.levels[0];
+  Results r{at::zeros_like(upstream), at::zeros_like(in.value), at::zeros_like(in.locations),
+            at::zeros_like(in.weights)};
+  for (int64_t q = 0; q < in.locations.size(1); ++q) {
+    const at::Tensor place = in.locations[0][q].view({2});
+    const double weight = in.weights[0][q].item<double>();
+    const double x = place[0].item<double>() * static_cast<double>(width) - 0.5;
+    const double y = place[1].item<double>() * static_cast<double>(height) - 0.5;
+    const double fx = x - std::floor(x), fy = y - std::floor(y);
+    const at::Tensor g = upstream[0][q];
+    at::Tensor sample = at::zeros_like(g), right = at::zeros_like(g), below = at::zeros_like(g);
+    for (int64_t i = 0; i < 4; ++i) {  // the pixels around it
+      const int64_t row = static_cast<int64_t>(std::floor(y)) + i / 2;
+      const int64_t column = static_cast<int64_t>(std::floor(x)) + i % 2;
+      if (row < 0 || row >= height || column < 0 || column >= width) continue;
+      const double of_x = i % 2 ? fx : 1 - fx, of_y = i / 2 ? fy : 1 - fy;
+      const int64_t pixel = row * width + column;
+      const at::Tensor v = in.value[0][pixel][0];
+      sample += of_x * of_y * v;
+      right += (i % 2 ? of_y : -of_y) * v;
+      below += (i / 2 ? of_x : -of_x) * v;
+      r.value[0][pixel][0] += weight * (of_x * of_y) * g;
+    }
+    r.output[0][q] += weight * sample;
+    r.weights[0][q] += (g * sample).sum();
+    const at::Tensor moved = r.locations[0][q].view({2});
+    moved[0] += weight * (g * right).sum() * width;
+    moved[1] += weight * (g * below).sum() * height;
   }
+  return r;
+}
+
+/// On the centres of the outer pixels, on the map's edges, and where it just ends: what decides
+/// between inside and outside is exact. Sizes are powers of two, so that all places are. A point
+/// exactly a pixel above or left of the map has no value, but a derivative.
+void expect_borders(const Place& place) {
+  constexpr int64_t kHeight = 4, kWidth = 8, kChannels = 8;
+  const std::vector<double> columns = {-1.5, -1, -0.5, 0, 1.5, 6.5, 7, 7.5, 8, 8.5};
+  const std::vector<double> rows = {-1.5, -1, -0.5, 0, 1.5, 2.5, 3, 3.5, 4, 4.5};
+  const auto queries = static_cast<int64_t>(columns.size() * rows.size());
+  Inputs in = inputs({{kHeight, kWidth}}, 1, 1, kChannels, queries, 1);
+  in.value = representable(in.value);
+  in.weights.uniform_(0.5, 1.5, generator());
+  int64_t query = 0;
+  for (const double x : columns) {
+    for (const double y : rows) {
+      const at::Tensor to = in.locations[0][query++].view({2});
+      to[0] = (x + 0.5) / kWidth;
+      to[1] = (y + 0.5) / kHeight;
+    }
+  }
+  const at::Tensor upstream = representable(normal({1, queries, kChannels}));
+  expect_results(run_at(place, in, upstream), by_definition(in, upstream), place.tolerance,
+                 place.name());
+}
+
+void borders(void**) {
+  for (const Place& place : kCpu) expect_borders(place);
 }
 
 void nothing_to_do(void**) {
@@ -367,45 +486,104 @@ void no_second_derivative(void**) {
                [&] { output.sum().backward({}, /*retain_graph=*/true, /*create_graph=*/true); });
 }
 
-/// Against the CPU: outputs and gradients, plain and fused, both value types.
-void cuda(void**) {
-  if (cuda_status().device_count == 0) {
-    print_message("skipped: %s\n", cuda_status().reason.c_str());
-    skip();
+// -------------------------------------------------------------------------------------------- CUDA
+
+/// Ends the test as a skipped one where no CUDA device is.
+void need_cuda() {
+  if (cuda_status().device_count > 0) return;
+  print_message("skipped, no CUDA device: %s\n", cuda_status().reason.c_str());
+  skip();
+}
+
+void cuda_golden(void**) {
+  need_cuda();
+  for (const Golden& g : golden_numbers()) {
+    expect_results(run_at(kCuda[0], g.in, g.upstream), g.expected, kCuda[0].tolerance, g.name);
   }
-  const std::vector<LevelSize> levels = {{13, 17}, {6, 8}, {3, 4}};
-  for (const int64_t channels : {8, 30, 32, 64, 71}) {
-    const Inputs in = to(inputs(levels, 2, 3, channels, 50, 4), at::kFloat);
-    const at::Tensor upstream = normal({2, 50, 3 * channels}).to(at::kFloat);
-    Inputs there = in;
-    for (at::Tensor* t : {&there.value, &there.locations, &there.weights}) *t = t->to(at::kCUDA);
-    const auto back = [](const Results& r) {
-      return Results{r.output.cpu(), r.value.cpu(), r.locations.cpu(), r.weights.cpu()};
-    };
-    const Results expected = run(deformable_attention, in, upstream);
-    expect_results(back(run(deformable_attention, there, upstream.to(at::kCUDA))), expected, 1e-5,
-                   str("CUDA, ", channels, " channels"));
-    there.value = there.value.to(at::kBFloat16);
-    expect_results(back(run(deformable_attention, there, upstream.to(at::kCUDA).to(at::kBFloat16))),
-                   expected, 3e-2, str("CUDA, bfloat16, ", channels, " channels"));
-  }
-  const std::vector<LevelSize> two = {{5, 7}, {3, 2}};
-  for (const int64_t width : {2, 4}) {
-    const Offsets in = offsets(two, width);
-    const at::Tensor upstream = normal({2, 7, 16});
-    std::vector<std::vector<at::Tensor>> results;
-    for (const at::DeviceType device : {at::kCPU, at::kCUDA}) {
-      const auto there = [&](const at::Tensor& t) { return leaf(t.to(device, at::kFloat)); };
-      const at::Tensor value = there(in.value), reference = there(in.reference);
-      const at::Tensor offsets = there(in.offsets), logits = there(in.logits);
-      const at::Tensor output =
-          deformable_attention_from_offsets(value, two, reference, offsets, logits);
-      output.backward(upstream.to(device, at::kFloat));
-      results.push_back(
-          {output.detach(), value.grad(), reference.grad(), offsets.grad(), logits.grad()});
+}
+
+/// Against the CPU, for every number of lanes that a query and head may have.
+void cuda_like_cpu(void**) {
+  need_cuda();
+  const std::vector<LevelSize> filled = {{13, 17}, {6, 8}, {3, 4}};
+  const std::vector<LevelSize> with_empty = {{0, 5}, {6, 8}, {3, 0}, {3, 4}, {0, 0}};
+  for (const std::vector<LevelSize>& levels : {filled, with_empty}) {
+    for (const int64_t channels : {8, 30, 32, 64, 71}) {
+      Inputs in = to(inputs(levels, 2, 3, channels, 50, 4), at::kFloat);
+      in.value = representable(in.value);
+      const at::Tensor upstream = representable(normal({2, 50, 3 * channels}).to(at::kFloat));
+      const Results expected = run(deformable_attention, in, upstream);
+      for (const Place& place : kCuda) {
+        expect_results(run_at(place, in, upstream), expected, place.tolerance,
+                       str(place.name(), ", ", levels.size(), " levels, ", channels, " channels"));
+      }
     }
-    for (size_t i = 0; i < results[0].size(); ++i) {
-      expect_near(results[1][i].cpu(), results[0][i], 1e-5, str("CUDA, width ", width));
+  }
+}
+
+void cuda_only_what_is_wanted(void**) {
+  need_cuda();
+  for (const Place& place : kCuda) {
+    for (const int64_t channels : {8, 32, 71}) {
+      const Inputs in = inputs({{5, 7}, {3, 2}}, 2, 2, channels, 60, 3);
+      const at::Tensor upstream = normal({2, 60, 2 * channels});
+      const Results all = run_at(place, in, upstream);
+      const Results points = run_at(place, in, upstream, /*value_wanted=*/false);
+      assert_false(points.value.defined());
+      expect_near(points.output, all.output, 1e-6, place.name());
+      expect_near(points.locations, all.locations, 1e-6, place.name());
+      expect_near(points.weights, all.weights, 1e-6, place.name());
+      const Results value = run_at(place, in, upstream, true, /*points_wanted=*/false);
+      assert_false(value.locations.defined() || value.weights.defined());
+      expect_near(value.value, all.value, place.tolerance, place.name());  // in no fixed order
+    }
+  }
+}
+
+void cuda_not_finite(void**) {
+  need_cuda();
+  for (const Place& place : kCuda) expect_zero_beyond_numbers(place);
+}
+
+void cuda_borders(void**) {
+  need_cuda();
+  for (const Place& place : kCuda) expect_borders(place);
+}
+
+/// Output and all gradients of deformable_attention_from_offsets(), on the CPU.
+std::vector<at::Tensor> fused_results(const Place& place, const Offsets& in,
+                                      const std::vector<LevelSize>& levels,
+                                      const at::Tensor& upstream) {
+  const at::Tensor value = leaf(in.value.to(place.device, place.type));
+  const auto there = [&](const at::Tensor& t) {
+    return leaf(t.to(place.device, place.places_type()));
+  };
+  const at::Tensor reference = there(in.reference), offsets = there(in.offsets);
+  const at::Tensor logits = there(in.logits);
+  const at::Tensor output =
+      deformable_attention_from_offsets(value, levels, reference, offsets, logits);
+  output.backward(upstream.to(place.device, place.type));
+  return {output.detach().cpu(), value.grad().cpu(), reference.grad().cpu(), offsets.grad().cpu(),
+          logits.grad().cpu()};
+}
+
+void cuda_from_offsets(void**) {
+  need_cuda();
+  const std::vector<LevelSize> filled = {{5, 7}, {3, 2}}, with_empty = {{5, 7}, {0, 0}, {3, 2}};
+  for (const std::vector<LevelSize>& levels : {filled, with_empty}) {
+    for (const int64_t width : {2, 4}) {
+      Offsets in = offsets(levels, width);
+      in.value = representable(in.value);
+      const at::Tensor upstream = representable(normal({2, 7, 16}));
+      const std::vector<at::Tensor> expected = fused_results(kCpu[1], in, levels, upstream);
+      for (const Place& place : kCuda) {
+        const std::vector<at::Tensor> results = fused_results(place, in, levels, upstream);
+        for (size_t i = 0; i < results.size(); ++i) {
+          expect_near(
+              results[i], expected[i], place.tolerance,
+              str(place.name(), ", ", levels.size(), " levels, width ", width, ", result ", i));
+        }
+      }
     }
   }
 }
@@ -424,12 +602,18 @@ int main() {
       cmocka_unit_test(only_what_is_wanted),
       cmocka_unit_test(any_number_of_threads),
       cmocka_unit_test(not_finite),
+      cmocka_unit_test(borders),
       cmocka_unit_test(nothing_to_do),
       cmocka_unit_test(from_offsets),
       cmocka_unit_test(empty_level_from_offsets),
       cmocka_unit_test(bad_input),
       cmocka_unit_test(no_second_derivative),
-      cmocka_unit_test(cuda),
+      cmocka_unit_test(cuda_golden),
+      cmocka_unit_test(cuda_like_cpu),
+      cmocka_unit_test(cuda_only_what_is_wanted),
+      cmocka_unit_test(cuda_not_finite),
+      cmocka_unit_test(cuda_borders),
+      cmocka_unit_test(cuda_from_offsets),
   };
   return cmocka_run_group_tests_name("deformable_attention", tests, nullptr, nullptr);
 }

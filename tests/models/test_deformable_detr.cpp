@@ -1,69 +1,19 @@
 // Deformable DETR without golden numbers: sizes that are published, names, shapes at every setting,
 // and parts that can be computed another way. golden_check holds it against the paper's code.
-#include <ATen/CPUGeneratorImpl.h>
-
 #include <set>
 
-#include "models/deformable_detr.h"
+#include "kernels/grid_attention.h"
 #include "models/image_batch.h"
 #include "models/resnet.h"
-#include "near.h"
+#include "models/tiny_detector.h"
 
 namespace lethe::testing {
 namespace {
-
-const Json kTiny = {{"arch", "deformable_detr"},
-                    {"backbone", "features"},
-                    {"feature_channels", {5, 6, 7}},
-                    {"feature_levels", 4},
-                    {"classes", 3},
-                    {"dim", 32},
-                    {"heads", 4},
-                    {"encoder_layers", 2},
-                    {"decoder_layers", 2},
-                    {"ffn_dim", 24},
-                    {"points", 2},
-                    {"queries", 9},
-                    {"dropout", 0}};
-
-Json with(Json json, const Json& changes) {
-  json.update(changes);
-  return json;
-}
-DeformableDetr detector(const Json& json) { return DeformableDetr(DetectorSpec::from_json(json)); }
 
 int64_t count(const TensorSpec& tensor) {
   int64_t product = 1;
   for (int64_t n : tensor.shape) product *= n;
   return product;
-}
-
-/// Random weights with something everywhere: heads and offsets begin at zero otherwise.
-Weights lively_weights(const DeformableDetr& model) {
-  at::Generator generator = RandomStream(7, "weights").generator();
-  Weights weights = model.random_weights(RandomStream(1, "base"));
-  for (auto& [name, tensor] : weights) {
-    tensor.add_(at::empty_like(tensor).uniform_(-0.05, 0.05, generator));
-  }
-  return weights;
-}
-
-/// Maps of a canvas of 32 x 48 at strides 4, 8, 16, the second image 24 x 28 of it.
-struct Batch {
-  std::vector<at::Tensor> features;
-  at::Tensor padding;
-};
-Batch batch_of(const std::vector<int64_t>& channels) {
-  at::Generator generator = RandomStream(3, "maps").generator();
-  Batch batch{{}, at::zeros({2, 32, 48}, at::kBool)};
-  for (size_t l = 0; l < channels.size(); ++l) {
-    const int64_t stride = 4 << l;
-    batch.features.push_back(
-        at::empty({2, channels[l], 32 / stride, 48 / stride}).normal_(0, 1, generator));
-  }
-  batch.padding[1].slice(0, 24).fill_(true);
-  batch.padding[1].slice(1, 28).fill_(true);
-  return batch;
 }
 
 // --------------------------------------------------------------------------------------- published
@@ -102,49 +52,24 @@ void sizes_are_the_published_ones(void**) {
   assert_int_equal(lora, 245'760);
 }
 
-/// Every stage of a narrow network is narrower in proportion, under the same names.
-void a_narrow_backbone_has_the_same_parts(void**) {
-  assert_true(resnet_channels("resnet18") == std::vector<int64_t>({128, 256, 512}));
-  assert_true(resnet_channels("resnet34", 24) == std::vector<int64_t>({48, 96, 192}));
-  assert_true(resnet_channels("resnet50", 16) == std::vector<int64_t>({128, 256, 512}));
-  for (const char* name : {"resnet18", "resnet50"}) {
-    const std::vector<TensorSpec> whole = resnet_tensors(name, "net."),
-                                  quarter = resnet_tensors(name, "net.", 16);
-    assert_int_equal(whole.size(), quarter.size());
-    for (size_t i = 0; i < whole.size(); ++i) {
-      assert_string_equal(whole[i].name.c_str(), quarter[i].name.c_str());
-      for (size_t d = 0; d < whole[i].shape.size(); ++d) {
-        const int64_t side = whole[i].shape[d];  // of an image's channels and kernels, or a width
-        assert_int_equal(quarter[i].shape[d], side >= 64 ? side / 4 : side);
-      }
+/// The boxes of the first layer begin small, -2 before the sigmoid; later layers begin with what
+/// the one before says, and all layers of a two-stage model with what is proposed.
+void boxes_begin_as_published(void**) {
+  const auto check = [](const Json& changes, const std::vector<double>& sides) {
+    const DeformableDetr model = detector(with(kTiny, changes));
+    const Weights weights = model.random_weights(RandomStream(1, "base"));
+    for (size_t i = 0; i < sides.size(); ++i) {
+      const std::string name = str("bbox_embed.", i, ".layers.2.");
+      assert_int_equal(weights.at(name + "weight").count_nonzero().item<int64_t>(), 0);
+      const at::Tensor expected = at::zeros({4});
+      expected.slice(0, 2).fill_(sides[i]);
+      assert_true(at::equal(weights.at(name + "bias"), expected));
     }
-  }
-}
-
-void the_width_of_a_backbone_is_part_of_the_spec(void**) {
-  const Json narrow = {
-      {"arch", "deformable_detr"}, {"backbone", "resnet18"}, {"backbone_width", 8}};
-  const DetectorSpec spec = DetectorSpec::from_json(narrow);
-  assert_true(spec.feature_channels == std::vector<int64_t>({16, 32, 64}));
-  assert_true(DetectorSpec::from_json(spec.to_json()).to_json() == spec.to_json());
-  assert_int_equal(spec.to_json().at("backbone_width").get<int64_t>(), 8);
-  // The published width is not written: specs keep the digests that they had without the field.
-  const DetectorSpec published = DetectorSpec::from_json(with(narrow, {{"backbone_width", 64}}));
-  assert_false(published.to_json().contains("backbone_width"));
-  for (const int64_t width : {0, 12, 264}) {
-    expect_error(Code::kInvalidArgument, "backbone_width", [&] {
-      DetectorSpec::from_json(with(narrow, {{"backbone_width", width}}));
-    });
-  }
-  expect_error(Code::kInvalidArgument, "backbone_width", [] {
-    detector(with(kTiny, {{"backbone_width", 8}}));
-  });
-
-  const DeformableDetr model(spec);
-  const Weights weights = model.random_weights(RandomStream(1, "base"));
-  const std::vector<at::Tensor> maps = model.backbone(weights).features(at::ones({1, 3, 32, 64}));
-  assert_true(maps[0].sizes() == at::IntArrayRef({1, 16, 4, 8}));
-  assert_true(maps[2].sizes() == at::IntArrayRef({1, 64, 1, 2}));
+    assert_false(weights.contains(str("bbox_embed.", sides.size(), ".layers.2.bias")));
+  };
+  check(Json::object(), {-2});
+  check({{"refine_boxes", true}}, {-2, 0});
+  check({{"refine_boxes", true}, {"two_stage", true}}, {0, 0, 0});
 }
 
 void sites_are_among_the_weights(void**) {
@@ -160,58 +85,6 @@ void sites_are_among_the_weights(void**) {
 }
 
 // ------------------------------------------------------------------------------------------- parts
-
-/// The folded network against convolution and batch normalisation one after the other, on a stem
-/// and the stages of resnet18, written as torchvision runs them.
-void folding_changes_nothing(void**) {
-  at::Generator generator = RandomStream(5, "resnet").generator();
-  Weights weights;
-  for (const TensorSpec& t : resnet_tensors("resnet18", "net.")) {
-    at::Tensor value = at::empty(t.shape);
-    if (t.shape.size() == 4) {
-      value.normal_(0, std::sqrt(2.0 / static_cast<double>(t.shape[1] * 9)), generator);
-    } else if (t.name.ends_with("var") || t.name.ends_with("weight")) {
-      value.uniform_(0.5, 1.5, generator);
-    } else {
-      value.uniform_(-0.2, 0.2, generator);
-    }
-    weights[t.name] = value;
-  }
-  const at::Tensor images = at::empty({2, 3, 64, 96}).normal_(0, 1, generator);
-  const auto normed = [&](const at::Tensor& x, const std::string& conv, const std::string& norm,
-                          int64_t stride, int64_t padding) {
-    const at::Tensor y =
-        at::conv2d(x, weights.at("net." + conv + ".weight"), {}, at::IntArrayRef{stride, stride},
-                   at::IntArrayRef{padding, padding});
-    const std::string n = "net." + norm;
-    return at::batch_norm(y, weights.at(n + ".weight"), weights.at(n + ".bias"),
-                          weights.at(n + ".running_mean"), weights.at(n + ".running_var"), false, 0,
-                          1e-5, false);
-  };
-  at::Tensor x =
-      at::max_pool2d(at::relu(normed(images, "conv1", "bn1", 2, 3)), {3, 3}, {2, 2}, {1, 1});
-  std::vector<at::Tensor> maps;
-  for (int stage = 1; stage <= 4; ++stage) {
-    for (int block = 0; block < 2; ++block) {
-      const std::string name = str("layer", stage, ".", block, ".");
-      const int64_t stride = stage > 1 && block == 0 ? 2 : 1;
-      const at::Tensor y = normed(at::relu(normed(x, name + "conv1", name + "bn1", stride, 1)),
-                                  name + "conv2", name + "bn2", 1, 1);
-      const at::Tensor shortcut =
-          stride == 2 ? normed(x, name + "downsample.0", name + "downsample.1", 2, 0) : x;
-      x = at::relu(y + shortcut);
-    }
-    maps.push_back(x);
-  }
-  for (int64_t taken = 1; taken <= 3; ++taken) {
-    const ResNet net("resnet18", "net.", weights, taken);
-    const std::vector<at::Tensor> features = net.features(images);
-    assert_int_equal(features.size(), taken);
-    for (int64_t i = 0; i < taken; ++i) {
-      expect_near(features[i], maps[4 - taken + i], 1e-4, str("map ", i, " of ", taken));
-    }
-  }
-}
 
 /// By hand: of a row of 4 cells 2 are the image's. Places (n - 0.5) / 2 of 2 pi: pi / 2, 3 pi / 2,
 /// and on in the padding, where the count stands. Width 8: 4 channels an axis, wavelengths 1, 1,
@@ -298,6 +171,97 @@ void every_setting_has_its_shapes(void**) {
     }
     assert_int_equal(output.proposals.has_value(), s.two_stage);
   }
+}
+
+/// From where each cell of an image looks at each level: [S, L, 2]. The image covers `valid` of the
+/// levels' `sizes`.
+at::Tensor cell_references(const std::vector<LevelSize>& sizes,
+                           const std::vector<LevelSize>& valid) {
+  std::vector<at::Tensor> cells;
+  for (size_t l = 0; l < sizes.size(); ++l) {
+    for (int64_t i = 0; i < sizes[l].height * sizes[l].width; ++i) {
+      const double row = static_cast<double>(i / sizes[l].width) + 0.5;
+      const double column = static_cast<double>(i % sizes[l].width) + 0.5;
+      std::vector<double> places;  // in shares of the image, then of each padded level
+      for (size_t on = 0; on < sizes.size(); ++on) {
+        const auto share = [](int64_t part, int64_t all) {
+          return static_cast<double>(part) / static_cast<double>(all);
+        };
+        places.push_back(column / static_cast<double>(valid[l].width) *
+                         share(valid[on].width, sizes[on].width));
+        places.push_back(row / static_cast<double>(valid[l].height) *
+                         share(valid[on].height, sizes[on].height));
+      }
+      cells.push_back(at::tensor(places, at::kFloat).view({-1, 2}));
+    }
+  }
+  return at::stack(cells);
+}
+
+/// The projections and the encoder of five levels, written out with grid_sample: the fourth level
+/// is made of the last map itself, the fifth of the fourth.
+void five_levels_by_grid_sample(void**) {
+  constexpr int64_t kDim = 64, kHeads = 4, kPoints = 2, kLevels = 5;
+  const DeformableDetr model =
+      detector(with(kTiny, {{"feature_levels", kLevels}, {"dim", kDim}, {"encoder_layers", 1}}));
+  const Weights weights = lively_weights(model);
+  const Batch batch = batch_of({5, 6, 7}, 2);
+  const EncodedImages projected = model.encode(weights, batch.features, batch.padding, 0);
+  const EncodedImages encoded = model.encode(weights, batch.features, batch.padding, 1);
+
+  const std::vector<LevelSize> sizes = {{16, 24}, {8, 12}, {4, 6}, {2, 3}, {1, 2}};
+  const std::vector<LevelSize> second = {{12, 14}, {6, 7}, {3, 4}, {2, 2}, {1, 2}};
+  const auto valid = [&](int64_t image, int64_t l) { return image == 0 ? sizes[l] : second[l]; };
+  const auto line = [&](const at::Tensor& x, const std::string& name) {
+    return at::linear(x, weights.at(name + ".weight"), weights.at(name + ".bias"));
+  };
+  const auto norm = [&](const at::Tensor& x, const std::string& name) {
+    return at::layer_norm(x, {kDim}, weights.at(name + ".weight"), weights.at(name + ".bias"));
+  };
+  std::vector<at::Tensor> maps, values, positions, paddings;
+  for (int64_t l = 0; l < kLevels; ++l) {
+    const std::string name = str("input_proj.", l, ".");
+    const int64_t stride = l < 3 ? 1 : 2, edge = l < 3 ? 0 : 1;
+    const at::Tensor from = l < 3 ? batch.features[l] : l == 3 ? batch.features[2] : maps[3];
+    maps.push_back(
+        at::group_norm(at::conv2d(from, weights.at(name + "0.weight"), weights.at(name + "0.bias"),
+                                  at::IntArrayRef{stride, stride}, at::IntArrayRef{edge, edge}),
+                       32, weights.at(name + "1.weight"), weights.at(name + "1.bias")));
+    values.push_back(maps[l].flatten(2).transpose(1, 2));
+    const at::Tensor padding = at::ones({2, sizes[l].height, sizes[l].width}, at::kBool);
+    for (int64_t b = 0; b < 2; ++b) {
+      padding[b].slice(0, 0, valid(b, l).height).slice(1, 0, valid(b, l).width).fill_(false);
+    }
+    paddings.push_back(padding.flatten(1));
+    positions.push_back(sine_positions(padding, kDim).flatten(2).transpose(1, 2) +
+                        weights.at("transformer.level_embed")[l]);
+  }
+  at::Tensor x = at::cat(values, 1);
+  expect_near(projected.pyramid.values, x, 1e-5, "projections");
+
+  const int64_t cells = x.size(1);
+  const at::Tensor reference =
+      at::stack({cell_references(sizes, sizes), cell_references(sizes, second)});
+  const at::Tensor size = at::empty({kLevels, 1, 2});
+  for (int64_t l = 0; l < kLevels; ++l) {
+    size[l][0][0] = sizes[l].width;
+    size[l][0][1] = sizes[l].height;
+  }
+  const std::string layer = "transformer.encoder.layers.0.", attention = layer + "self_attn.";
+  const at::Tensor query = x + at::cat(positions, 1);
+  const at::Tensor offsets =
+      line(query, attention + "sampling_offsets").view({2, cells, kHeads, kLevels, kPoints, 2});
+  const at::Tensor scores = at::softmax(
+      line(query, attention + "attention_weights").view({2, cells, kHeads, kLevels * kPoints}), -1);
+  const at::Tensor value = line(x, attention + "value_proj")
+                               .masked_fill(at::cat(paddings, 1).unsqueeze(-1), 0)
+                               .view({2, cells, kHeads, kDim / kHeads});
+  const at::Tensor seen =
+      grid_attention(value, sizes, reference.unsqueeze(2).unsqueeze(4) + offsets / size,
+                     scores.view({2, cells, kHeads, kLevels, kPoints}));
+  x = norm(x + line(seen, attention + "output_proj"), layer + "norm1");
+  x = norm(x + line(at::relu(line(x, layer + "linear1")), layer + "linear2"), layer + "norm2");
+  expect_near(encoded.pyramid.values, x, 1e-4, "encoder");
 }
 
 /// A whole network from pixels: resnet18 in front, images of odd sizes.
@@ -577,14 +541,13 @@ int main() {
   using namespace lethe::testing;
   const CMUnitTest tests[] = {
       cmocka_unit_test(sizes_are_the_published_ones),
-      cmocka_unit_test(a_narrow_backbone_has_the_same_parts),
-      cmocka_unit_test(the_width_of_a_backbone_is_part_of_the_spec),
+      cmocka_unit_test(boxes_begin_as_published),
       cmocka_unit_test(sites_are_among_the_weights),
-      cmocka_unit_test(folding_changes_nothing),
       cmocka_unit_test(sine_positions_by_hand),
       cmocka_unit_test(boxes_beside_references),
       cmocka_unit_test(images_share_a_canvas),
       cmocka_unit_test(every_setting_has_its_shapes),
+      cmocka_unit_test(five_levels_by_grid_sample),
       cmocka_unit_test(pixels_to_boxes),
       cmocka_unit_test(padding_is_not_looked_at),
       cmocka_unit_test(refinement_is_cut_between_layers),

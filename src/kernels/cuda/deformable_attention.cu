@@ -179,11 +179,12 @@ __device__ Point locate(const Task<V, kLanes>& task, int k) {
 
 /// The corners of a point: top left, top right, bottom left, bottom right.
 struct Corners {
-  /// False when no pixel of the map is touched, as by NaN.
+  /// False when no pixel of the map is touched, as by NaN. A point at -1 has no value, but the
+  /// derivative to its right, as on the CPU.
   __device__ bool set(float x, float y, const Level& level) {
     const float width = static_cast<float>(level.width);
     const float height = static_cast<float>(level.height);
-    if (!(x > -1 && x < width && y > -1 && y < height)) return false;
+    if (!(x >= -1 && x < width && y >= -1 && y < height)) return false;
     const float left = floorf(x), top = floorf(y);
     const int column = static_cast<int>(left), row = static_cast<int>(top);
     fx = x - left;
