@@ -60,7 +60,7 @@ class Enumeration:
 
 @dataclasses.dataclass
 class Abi:
-    version: str  # of the library: "0.4.0"
+    version: str  # of the library: "0.5.0"
     abi: int  # LETHE_ABI_VERSION
     functions: list
     structs: list

@@ -26,14 +26,14 @@ namespace {
                               X(progress_interval) X(form) X(lora_position) X(first_block)         \
                                   X(structure_search) X(audits) X(penalty_weight)                  \
                                       X(distillation_weight) X(replay_weight) X(temperature)       \
-                                          X(smoothing) X(gradient_clip)
+                                          X(smoothing) X(gradient_clip) X(augment)
 
 #define LETHE_PRETRAIN_FIELDS(X)                                                              \
   X(epochs)                                                                                   \
   X(warmup_epochs)                                                                            \
   X(batch)                                                                                    \
   X(learning_rate) X(min_learning_rate) X(weight_decay) X(label_smoothing) X(dropout) X(flip) \
-      X(shift) X(erase) X(average_decay) X(max_steps) X(seed) X(progress_interval)
+      X(shift) X(erase) X(average_decay) X(max_steps) X(seed) X(progress_interval) X(augment)
 
 #define LETHE_COPY_FIELD(name) to.name = static_cast<decltype(to.name)>(from.name);
 
@@ -50,6 +50,11 @@ lethe_forget_config to_struct(const ForgetConfig& config) {
   out.struct_size = sizeof out;
   copy_forget_fields(config, out);
   return out;
+}
+
+void require_flag(int32_t value, const char* what) {
+  require(value == 0 || value == 1, Code::kInvalidArgument, what, " is ", value,
+          ", allowed is 0 or 1");
 }
 
 /// Whether the caller's header ends before the fields of ABI 1.2.
@@ -78,6 +83,8 @@ ForgetConfig read_forget_config(const lethe_forget_config* config) {
   const auto given = read_struct(config, to_struct(ForgetConfig{}), "config");
   require_reserved(given.reserved, "config");
   require_reserved(given.reserved1, "config");
+  require_reserved(given.reserved2, "config");
+  require_flag(given.augment, "forget settings: \"augment\"");
   ForgetConfig settings;
   copy_forget_fields(given, settings);
   require(!is_of_older_abi(*config) || !is_baseline(settings.method), Code::kUnsupported,
@@ -91,8 +98,9 @@ PretrainConfig read_pretrain_config(const lethe_pretrain_config* config) {
   const auto given = read_struct(config, to_struct(PretrainConfig{}), "config");
   require_reserved(given.reserved0, "config");
   require_reserved(given.reserved, "config");
-  require(given.flip == 0 || given.flip == 1, Code::kInvalidArgument,
-          "pre-training settings: \"flip\" is ", given.flip, ", allowed is 0 or 1");
+  require_reserved(given.reserved1, "config");
+  require_flag(given.flip, "pre-training settings: \"flip\"");
+  require_flag(given.augment, "pre-training settings: \"augment\"");
   PretrainConfig settings;
   copy_pretrain_fields(given, settings);
   return settings;

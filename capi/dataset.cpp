@@ -172,6 +172,17 @@ lethe_status lethe_dataset_from_coco(lethe_runtime* runtime, const char* annotat
   });
 }
 
+lethe_status lethe_dataset_from_coco_ids(lethe_runtime* runtime, const char* annotations_path,
+                                         const char* image_folder, lethe_dataset** out_dataset) {
+  return guard([&] {
+    clear_required(out_dataset, "out_dataset");
+    checked(runtime, "runtime");
+    *out_dataset =
+        new lethe_dataset(read_coco(text(annotations_path, "annotations_path"),
+                                    text(image_folder, "image_folder"), CocoLabels::kId));
+  });
+}
+
 lethe_status lethe_dataset_from_voc(lethe_runtime* runtime, const char* annotations_folder,
                                     const char* image_folder, const char* class_names_json,
                                     lethe_dataset** out_dataset) {

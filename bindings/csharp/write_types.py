@@ -55,7 +55,7 @@ VALUES = {  # what the library reports
 }
 CLASSES = {"job_status_info": "JobStatus"}
 TYPES = {"int32_t": "int", "int64_t": "long", "double": "double"}
-BOOLEANS = {"paused", "margin", "base", "flip"}
+BOOLEANS = {"paused", "margin", "base", "flip", "augment"}
 FIELDS = {  # type and name in C#, doc (None: lethe.h's); None: left out
     ("engine_options", "event_capacity"): ("int?", "EventCapacity", None),
     ("engine_options", "folder"): ("string", "Folder", None),

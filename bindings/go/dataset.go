@@ -121,10 +121,11 @@ func DatasetFromImageFolder(r *Runtime, path, transformJSON string) (*Dataset, e
 }
 
 // DatasetFromCOCO reads COCO instances: one JSON file with "images", "annotations" and
-// "categories", and the folder of its images. A category's class is its place by ascending id.
-// Images are decoded when they are looked at. Boxes are cut at the image's border; those without an
-// area are left out and counted ("left_out" of [Dataset.InfoJSON]). Crowds are neither learnt nor
-// counted, as COCO does.
+// "categories", and the folder of its images. A category's class is its place by ascending id, 0 to
+// 79 of COCO's own files: for models that are trained on such a dataset; checkpoints from elsewhere
+// are often numbered by the ids, see [DatasetFromCOCOIDs]. Images are decoded when they are looked
+// at. Boxes are cut at the image's border; those without an area are left out and counted
+// ("left_out" of [Dataset.InfoJSON]). Crowds are neither learnt nor counted, as COCO does.
 //
 // [ErrNotFound]: the file, the folder, an image. [ErrCorrupt]: not JSON, an id that nothing has or
 // two have, a box outside its image, of negative size or not finite; the message names the record.
@@ -140,6 +141,25 @@ func DatasetFromCOCO(r *Runtime, annotationsPath, imageFolder string) (*Dataset,
 	}
 	return datasetFrom(r.ref(), func(object uintptr, out *uintptr) native.Status {
 		return native.Dataset_from_coco(object, annotations, images, out)
+	})
+}
+
+// DatasetFromCOCOIDs reads COCO instances as [DatasetFromCOCO] does, but a category's class is its
+// id. For models whose outputs are numbered as COCO numbers its categories, 91 of them in the
+// public checkpoints. The classes are 0 to the highest id of the file; numbers that it leaves out
+// are classes without objects, called "unused 12", and no figure counts them.
+// [ErrInvalidArgument]: an id below 0 or above 9999; the message names it.
+func DatasetFromCOCOIDs(r *Runtime, annotationsPath, imageFolder string) (*Dataset, error) {
+	annotations, err := text("annotationsPath", annotationsPath)
+	if err != nil {
+		return nil, err
+	}
+	images, err := text("imageFolder", imageFolder)
+	if err != nil {
+		return nil, err
+	}
+	return datasetFrom(r.ref(), func(object uintptr, out *uintptr) native.Status {
+		return native.Dataset_from_coco_ids(object, annotations, images, out)
 	})
 }
 

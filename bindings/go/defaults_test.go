@@ -95,7 +95,7 @@ func TestEveryField(t *testing.T) {
 		`"progress_interval":4,"form":"reference","lora_position":"attention","first_block":1,` +
 		`"structure_search":"sparsest","audits":12,"penalty_weight":1.5,"distillation_weight":2.5,` +
 		`"replay_weight":3.5,"temperature":4.5,"smoothing":5.5,` +
-		`"gradient_clip":6.5}`
+		`"gradient_clip":6.5,"augment":true}`
 	ok(t, config.FromJSON(changed))
 	after := map[string]any{}
 	ok(t, json.Unmarshal([]byte(must[string](t)(config.ToJSON())), &after))
@@ -117,7 +117,8 @@ func TestEveryField(t *testing.T) {
 		config.LoRAPosition != lethe.LoRAAttention || config.StructureSearch != lethe.SearchSparsest ||
 		config.Audits != lethe.AuditProbe|lethe.AuditRelearning || config.PenaltyWeight != 1.5 ||
 		config.DistillationWeight != 2.5 || config.ReplayWeight != 3.5 || config.Temperature != 4.5 ||
-		config.Smoothing != 5.5 || config.GradientClip != 6.5 {
+		config.Smoothing != 5.5 || config.GradientClip != 6.5 ||
+		!config.Augment {
 		t.Errorf("config %+v", config)
 	}
 	before := config

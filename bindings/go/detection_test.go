@@ -186,6 +186,8 @@ func TestDatasetsFromFiles(t *testing.T) {
 	saying(t, lethe.ErrNotFound, "a.pgm", err)
 	_, err = lethe.DatasetFromCOCO(r, coco, folder)
 	saying(t, lethe.ErrNotFound, "a.pgm", err)
+	_, err = lethe.DatasetFromCOCOIDs(r, coco, folder)
+	saying(t, lethe.ErrNotFound, "a.pgm", err)
 
 	const name = `a "big" \ dog`
 	ok(t, os.WriteFile(photo, []byte("P5 4 2 255\n12345678"), 0o600))
@@ -193,6 +195,11 @@ func TestDatasetsFromFiles(t *testing.T) {
 		"<size><width>4</width><height>2</height><depth>1</depth></size><object><name>"+name+
 		"</name><bndbox><xmin>2</xmin><ymin>1</ymin><xmax>3</xmax><ymax>2</ymax></bndbox></object>"+
 		"</annotation>"), 0o600))
+	data = must[*lethe.Dataset](t)(lethe.DatasetFromCOCOIDs(r, coco, folder))
+	want[0].Label, want[1].Label = 9, 3
+	if objects := must[[]lethe.DetectedObject](t)(data.Objects(0)); !reflect.DeepEqual(objects, want) {
+		t.Errorf("objects %v", objects)
+	}
 	data = must[*lethe.Dataset](t)(lethe.DatasetFromVOC(r, folder, folder, []string{"cat", name}))
 	want = []lethe.DetectedObject{{Left: 1, Top: 0, Right: 3, Bottom: 2, Score: 1, Label: 1}}
 	if objects := must[[]lethe.DetectedObject](t)(data.Objects(0)); !reflect.DeepEqual(objects, want) {

@@ -30,7 +30,7 @@ func fits(found uint32) error {
 		builtFor>>16)}
 }
 
-// Version returns the semantic version of the loaded library, for example "0.4.0".
+// Version returns the semantic version of the loaded library, for example "0.5.0".
 func Version() string { return native.Version_string() }
 
 // ABIVersion returns the ABI version of the loaded library. A library of another major version, or

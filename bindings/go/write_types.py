@@ -64,7 +64,7 @@ MADE = ["limits", "export_options", "forget_config", "pretrain_config", "task_op
 ZERO_IS_DEFAULT = {"limits", "export_options", "task_options"}
 READ = ["progress", "event", "job_status_info"]
 TYPES = {"int32_t": "int32", "int64_t": "int64", "double": "float64", "size_t": "int"}
-BOOLEANS = {"paused", "margin", "base", "flip"}
+BOOLEANS = {"paused", "margin", "base", "flip", "augment"}
 # Fields that Go says otherwise: type, comment (None: that of lethe.h).
 SPECIAL = {
     ("task_options", "deadline_ms"): ("Deadline", "time.Time",

@@ -39,7 +39,8 @@ WITHOUT_STRUCT = {"engine_options", "evaluate_options"}  # cross as arguments, s
 RECORDS = {"progress": "Progress", "event": "Event", "job_status_info": "JobStatus",
            "tensor_info": "TensorInfo"}
 BOOLEANS = {("engine_options", "paused"), ("evaluate_options", "margin"),
-            ("evaluate_options", "base"), ("pretrain_config", "flip")}
+            ("evaluate_options", "base"), ("pretrain_config", "flip"),
+            ("pretrain_config", "augment"), ("forget_config", "augment")}
 OBJECTS = "runtime model dataset engine job adapter report".split()
 TYPES = {"int32_t": "int", "int64_t": "long", "double": "double", "const char*": "Path",
          "const uint8_t*": "byte[]", "const int64_t*": "long[]"}

@@ -174,8 +174,8 @@ void add_forget(CLI::App& app, const Options& options, Action& action) {
            "  lethe forget --spec vit.json --weights vit.safetensors --images photos \\\n"
            "               --forget 3,7 --out request-1.lethe\n"
            "  lethe forget ... --forget 3,7 --request-id customer-81 --state /var/lib/lethe\n"
-           "  lethe forget --spec detr.json --weights detr.pth --coco train.json train2017 \\\n"
-           "               --validation-coco val.json val2017 --forget 3,7\n" +
+           "  lethe forget --spec detr.json --weights detr.pth --coco-ids train.json train2017 \\\n"
+           "               --validation-coco-ids val.json val2017 --forget 3,7\n" +
            method_help() +
            "Model and image options: lethe --help. Settings: names of lethe_forget_config.";
   });

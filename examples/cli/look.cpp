@@ -208,7 +208,7 @@ void add_predict(CLI::App& app, const Options& options, Action& action) {
   command->footer(
       "Example:\n"
       "  lethe predict --spec vit.json --weights vit.safetensors --images test --top 3\n"
-      "  lethe predict --spec detr.json --weights detr.pth --coco val.json val2017 --top 20");
+      "  lethe predict --spec detr.json --weights detr.pth --coco-ids val.json val2017 --top 20");
   const auto asked = std::make_shared<Predict>();
   command->add_option("--top", asked->top, "How many classes or objects to name")
       ->check(CLI::PositiveNumber);

@@ -21,6 +21,9 @@ Dataset read_boxes(const ImageSource& source, const std::string& class_names,
   if (!source.coco.empty()) {
     check(lethe_dataset_from_coco(runtime, source.coco.at(0).c_str(), source.coco.at(1).c_str(),
                                   out(dataset)));
+  } else if (!source.coco_ids.empty()) {
+    check(lethe_dataset_from_coco_ids(runtime, source.coco_ids.at(0).c_str(),
+                                      source.coco_ids.at(1).c_str(), out(dataset)));
   } else {
     check(lethe_dataset_from_voc(runtime, source.voc.at(0).c_str(), source.voc.at(1).c_str(),
                                  given(class_names), out(dataset)));
@@ -62,10 +65,10 @@ std::string class_names_of(const Dataset& dataset) {
   return names.dump();
 }
 
-/// Each of the four options refuses the others. `prefix`: "--" or "--validation-".
+/// Each of the five options refuses the others. `prefix`: "--" or "--validation-".
 void add_source(CLI::App& app, const std::string& prefix, ImageSource& source,
                 const std::string& images, const std::string& idx, const std::string& coco,
-                const std::string& voc) {
+                const std::string& coco_ids, const std::string& voc) {
   std::vector<CLI::Option*> added;
   const auto add = [&](CLI::Option* option, const char* type) {
     option->group("Images")->type_name(type);
@@ -76,6 +79,8 @@ void add_source(CLI::App& app, const std::string& prefix, ImageSource& source,
   add(app.add_option(prefix + "images", source.folder, images), "DIR");
   add(app.add_option(prefix + "idx", source.idx, idx), "IMAGES LABELS")->expected(2);
   add(app.add_option(prefix + "coco", source.coco, coco), "ANNOTATIONS IMAGES")->expected(2);
+  add(app.add_option(prefix + "coco-ids", source.coco_ids, coco_ids), "ANNOTATIONS IMAGES")
+      ->expected(2);
   add(app.add_option(prefix + "voc", source.voc, voc), "ANNOTATIONS IMAGES")->expected(2);
 }
 
@@ -102,7 +107,10 @@ void add_options(CLI::App& app, Options& o) {
 
   add_source(app, "--", o.images, "Images: a folder with one sub-folder a class",
              "Images: an IDX pair, plain or .gz",
-             "Images with boxes, of detectors: COCO's instances and the folder of the images",
+             "Images with boxes, of detectors: COCO's instances and the folder of the images; a "
+             "category's class is its place by ascending id",
+             "The same, a category's class being its id: for public checkpoints, whose 91 outputs "
+             "have COCO's own numbers",
              "The same: Pascal VOC's folder of annotations and that of the images");
   app.add_option("--transform", o.transform,
                  R"(How an image becomes input, such as {"resize":112,"mean":[0.5],"std":[0.5]})")
@@ -117,7 +125,11 @@ void add_options(CLI::App& app, Options& o) {
       ->needs(app.get_option("--voc"));
   add_source(app, "--validation-", o.validation,
              "Held-out images for the quality gate and the figures", "The same as an IDX pair",
-             "The same as COCO's instances", "The same as Pascal VOC's annotations");
+             "The same as COCO's instances", "The same with ids for classes",
+             "The same as Pascal VOC's annotations");
+  // One file's classes would mean other categories than the other's.
+  app.get_option("--coco")->excludes(app.get_option("--validation-coco-ids"));
+  app.get_option("--coco-ids")->excludes(app.get_option("--validation-coco"));
 
   app.add_flag("--json", o.json, "Answer with one JSON document on stdout")->group("Output");
   app.add_flag("--quiet", o.quiet, "No progress on stderr")->group("Output");
@@ -150,7 +162,7 @@ Model make_model(const Options& o, lethe_runtime* runtime) {
 Dataset make_images(const Options& o, lethe_runtime* runtime) {
   if (o.images.empty()) {
     throw Failure(LETHE_E_INVALID_ARGUMENT,
-                  "no images are named; give --images, --idx, --coco or --voc");
+                  "no images are named; give --images, --idx, --coco, --coco-ids or --voc");
   }
   return read_images(o.images, o.transform, json_or_file(o.class_names), runtime);
 }

@@ -12,8 +12,10 @@ namespace cli {
 /// Where images come from: one of these.
 struct ImageSource {
   std::string folder;
-  std::vector<std::string> idx, coco, voc;  ///< images and labels; annotations and images
-  bool empty() const { return folder.empty() && idx.empty() && coco.empty() && voc.empty(); }
+  std::vector<std::string> idx, coco, coco_ids, voc;  ///< images and labels; annotations and images
+  bool empty() const {
+    return folder.empty() && idx.empty() && coco.empty() && coco_ids.empty() && voc.empty();
+  }
 };
 
 struct Options {
@@ -34,7 +36,7 @@ Runtime make_runtime();
 /// The model with its weights and, in order, the adapters of --adapter. Adapters of --state are put
 /// on by an engine.
 Model make_model(const Options& options, lethe_runtime* runtime);
-/// --images, --idx, --coco or --voc.
+/// --images, --idx, --coco, --coco-ids or --voc.
 Dataset make_images(const Options& options, lethe_runtime* runtime);
 /// --validation-images and so on, its classes named as those of `images`; null without them.
 Dataset make_validation(const Options& options, const Dataset& images, lethe_runtime* runtime);

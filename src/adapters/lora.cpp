@@ -11,9 +11,17 @@ namespace lethe {
 
 std::vector<AdapterSite> lora_sites(const Model& model, LoraPosition position,
                                     int64_t first_block) {
-  return sites_from(
-      position == LoraPosition::kAttention ? model.attention_sites() : model.adapter_sites(),
-      first_block);
+  const bool attention = position == LoraPosition::kAttention;
+  std::vector<AdapterSite> sites = attention ? model.attention_sites() : model.adapter_sites();
+  std::erase_if(sites, [&](const AdapterSite& site) {
+    const bool in_encoder = site.block < model.encoder_blocks();
+    return (position == LoraPosition::kEncoder && !in_encoder) ||
+           (position == LoraPosition::kDecoder && in_encoder);
+  });
+  require(!sites.empty(), Code::kUnsupported, "the model \"", model.arch(),
+          "\" has no linear for LoRA at that lora_position (", attention ? "attention" : "decoder",
+          "); choose \"ffn\"");
+  return sites_from(std::move(sites), first_block);
 }
 
 std::vector<AdapterSite> sites_from(std::vector<AdapterSite> sites, int64_t first_block) {

@@ -20,11 +20,12 @@ struct LoraGroup {
   std::vector<size_t> sites;  ///< sites with a matrix in it
 };
 
-/// Which linears of a block carry LoRA (algorithm.md 3.2). Values as in lethe.h.
-enum class LoraPosition : int32_t { kFfn = 1, kAttention = 2 };
+/// Which linears carry LoRA (algorithm.md 3.2): those of adapter_sites(), in all blocks, in the
+/// encoder's or in the decoder's; or attention_sites(). Values as in lethe.h.
+enum class LoraPosition : int32_t { kFfn = 1, kAttention = 2, kEncoder = 3, kDecoder = 4 };
 
-/// The model's sites of that position from block `first_block` on: its adapter_sites() or its
-/// attention_sites(). Throws as sites_from().
+/// The model's sites of that position from block `first_block` on. Throws kUnsupported when the
+/// model has none at that position, and as sites_from().
 std::vector<AdapterSite> lora_sites(const Model& model, LoraPosition position,
                                     int64_t first_block = 0);
 

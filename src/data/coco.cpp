@@ -13,6 +13,8 @@ namespace lethe {
 namespace {
 
 constexpr int64_t kMaxFileBytes = int64_t{2} << 30;
+constexpr double kLargestArea = 1e10;  // larger objects are in no AP
+constexpr int64_t kHighestId = 9999;   // that can be a label
 
 /// Of instances_train2017.json, 470 MB, about seven million keys; a crowd's outline may be one long
 /// string.
@@ -122,9 +124,26 @@ int64_t look_up(const std::unordered_map<int64_t, int64_t>& positions, int64_t i
   return found->second;
 }
 
+/// Every id from 0 to the highest, each at its own place. `categories` by ascending id.
+std::vector<DetectionCategory> without_gaps(std::vector<DetectionCategory> categories,
+                                            const std::string& file) {
+  std::vector<DetectionCategory> all;
+  for (DetectionCategory& category : categories) {
+    require(category.id >= 0 && category.id <= kHighestId, Code::kInvalidArgument, file,
+            " has a category with the id ", category.id, "; ids that are labels may be 0 to ",
+            kHighestId, ": number the categories anew, or take their places for labels");
+    for (auto id = static_cast<int64_t>(all.size()); id < category.id; ++id) {
+      all.push_back({id, str("unused ", id)});
+    }
+    all.push_back(std::move(category));
+  }
+  return all;
+}
+
 }  // namespace
 
-DetectionDataset read_coco(const std::string& annotations_path, const std::string& image_folder) {
+DetectionDataset read_coco(const std::string& annotations_path, const std::string& image_folder,
+                           CocoLabels labels) {
   const std::string file = in_quotes(base_name(annotations_path));
   std::vector<DetectionCategory> categories;
   std::vector<DetectionImage> images;
@@ -159,7 +178,8 @@ DetectionDataset read_coco(const std::string& annotations_path, const std::strin
   }
   require(!categories.empty(), Code::kCorrupt, file, " has no category");
   require(!images.empty(), Code::kCorrupt, file, " has no image");
-  const auto label_of = sort_by_id(categories, "categories", file);
+  const auto place_of = sort_by_id(categories, "categories", file);
+  if (labels == CocoLabels::kId) categories = without_gaps(std::move(categories), file);
   const auto image_at = sort_by_id(images, "images", file);
 
   int64_t left_out = 0;
@@ -170,22 +190,25 @@ DetectionDataset read_coco(const std::string& annotations_path, const std::strin
     require(seen.insert(a.id).second, Code::kCorrupt, file, " has two annotations with the id ",
             a.id);
     DetectionImage& image = images[look_up(image_at, a.image_id, what, "image_id")];
-    const int64_t label = look_up(label_of, a.category_id, what, "category_id");
+    const int64_t place = look_up(place_of, a.category_id, what, "category_id");
     const auto box = box_inside(a.box, image.size, what);
     if (!box) {
       ++left_out;
       continue;
     }
     const double area = a.area.value_or(box->width() * box->height());
-    require(area >= 0 && std::isfinite(area), Code::kCorrupt, what, ": \"area\" is ", area,
-            "; it must be finite and not negative");
-    image.objects.push_back({label, *box, area, a.crowd});
+    require(area >= 0 && area <= kLargestArea, Code::kCorrupt, what, ": \"area\" is ", area,
+            "; allowed is 0 to ", kLargestArea);
+    image.objects.push_back(
+        {labels == CocoLabels::kId ? a.category_id : place, *box, area, a.crowd});
   }
 
+  Json origin = {{"kind", "coco"},
+                 {"annotations", absolute_path(annotations_path)},
+                 {"images", absolute_path(image_folder)}};
+  if (labels == CocoLabels::kId) origin["labels"] = "id";
   return DetectionDataset(std::move(categories), std::move(images), left_out)
-      .with_origin({{"kind", "coco"},
-                    {"annotations", absolute_path(annotations_path)},
-                    {"images", absolute_path(image_folder)}});
+      .with_origin(std::move(origin));
 }
 
 }  // namespace lethe

@@ -32,6 +32,16 @@ DetectionSample resized_for(const DetectorSpec& spec, const DetectionSample& sam
   return resize_shorter(sample, spec.shorter_side, spec.longest_side);
 }
 
+DetectionSample augmented_for(const DetectorSpec& spec, const DetectionSample& sample,
+                              RandomStream& stream) {
+  const int64_t height = sample.image.size(1), width = sample.image.size(2);
+  const bool as_it_is = spec.shorter_side == 0;
+  const auto augmentation =
+      DetectionAugmentation::scaled_to(as_it_is ? std::min(height, width) : spec.shorter_side,
+                                       as_it_is ? std::max(height, width) : spec.longest_side);
+  return augmentation.apply(sample, stream);
+}
+
 DetectionBatch batch_of(const std::vector<DetectionSample>& samples, const Transform& values) {
   require(!samples.empty(), Code::kInvalidArgument, "a batch needs at least one image");
   require(!values.has_geometry(), Code::kInvalidArgument,

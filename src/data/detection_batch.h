@@ -8,6 +8,7 @@
 #include "models/detection.h"
 #include "models/detector_spec.h"
 #include "models/image_batch.h"
+#include "support/random.h"
 
 namespace lethe {
 
@@ -34,6 +35,12 @@ DetectionBatch batch_of(const std::vector<DetectionSample>& samples,
 
 /// The image as a model of this spec looks at it: resized (resize_shorter), or as it is.
 DetectionSample resized_for(const DetectorSpec& spec, const DetectionSample& sample);
+
+/// The image as a model of this spec is trained with it: flipped, resized and cropped at random, as
+/// DETR's training does, the sizes in proportion to the spec's (or, where it has none, the image's)
+/// shorter side. The same state of `stream` gives the same result.
+DetectionSample augmented_for(const DetectorSpec& spec, const DetectionSample& sample,
+                              RandomStream& stream);
 
 /// The objects that are no crowds, in shares of an image of this size.
 DetectionTargets targets_of(const std::vector<DetectionObject>& objects, int64_t height,

@@ -15,16 +15,24 @@
 
 namespace lethe {
 
+/// What the label of a category is.
+enum class CocoLabels {
+  kPlace,  ///< its place among the file's categories by ascending id: 0 to 79 of COCO
+  kId,     ///< its id, 1 to 90 of COCO: how the public checkpoints number their 91 outputs
+};
+
 /// COCO instances (cocodataset.org, "Data format"): one JSON file with the lists "images" (id,
 /// file_name, width, height), "annotations" (id, image_id, category_id, bbox [left, top, width,
 /// height], optional area and iscrowd) and "categories" (id, name); other keys are not looked at.
 /// File names are relative to `image_folder` and stay inside it. Images and categories are in the
-/// order of their numbers, so a category's label is its place among all of the file's; images
-/// without annotations are kept.
+/// order of their numbers; images without annotations are kept. With CocoLabels::kId the numbers
+/// from 0 to the highest that the file leaves out are categories too, without objects: "unused 12".
 ///
-/// Throws kNotFound (the file, an image), kIo, kLimitExceeded (more than 2 GiB) or kCorrupt (not
-/// JSON, a missing field, a value of the wrong type or out of range).
-DetectionDataset read_coco(const std::string& annotations_path, const std::string& image_folder);
+/// Throws kNotFound (the file, an image), kIo, kLimitExceeded (more than 2 GiB), kCorrupt (not
+/// JSON, a missing field, a value of the wrong type or out of range) or, with CocoLabels::kId,
+/// kInvalidArgument (an id that is negative or above 9999).
+DetectionDataset read_coco(const std::string& annotations_path, const std::string& image_folder,
+                           CocoLabels labels = CocoLabels::kPlace);
 
 /// Pascal VOC: one XML file an image in `annotations_folder`, in lexicographic order, which is also
 /// the images' numbering from 0; other files and sub-folders are ignored. Each names its image in

@@ -113,6 +113,20 @@ DetectionSample crop(const DetectionSample& sample, int64_t top, int64_t left, i
   return result;
 }
 
+DetectionAugmentation DetectionAugmentation::scaled_to(int64_t shorter, int64_t longest) {
+  check_sizes(shorter, kMaxSide);
+  const auto scaled = [&](int64_t pixels) {
+    return std::max<int64_t>(1, (pixels * shorter + 400) / 800);
+  };
+  DetectionAugmentation scaled_values;
+  for (int64_t& size : scaled_values.sizes) size = scaled(size);
+  for (int64_t& size : scaled_values.sizes_before_crop) size = scaled(size);
+  scaled_values.crop_least = scaled(scaled_values.crop_least);
+  scaled_values.crop_most = scaled(scaled_values.crop_most);
+  scaled_values.longest = std::max(longest, scaled_values.sizes.back());
+  return scaled_values;
+}
+
 void DetectionAugmentation::validate() const {
   require(!sizes.empty(), Code::kInvalidArgument, "an augmentation needs at least one size");
   for (const int64_t size : sizes) check_sizes(size, longest);

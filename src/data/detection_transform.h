@@ -29,14 +29,18 @@ DetectionSample crop(const DetectionSample& sample, int64_t top, int64_t left, i
 
 /// Training augmentation: flip or not; then, evenly, either resize to one of `sizes`, or resize to
 /// one of `sizes_before_crop`, crop a random part with sides of `crop_least` to `crop_most` pixels,
-/// and resize that to one of `sizes`. Every choice is uniform. The values are those for COCO; for
-/// small images give small ones.
+/// and resize that to one of `sizes`. Every choice is uniform. The values are those for COCO, whose
+/// images are looked at with a shorter side of 800 pixels.
 struct DetectionAugmentation {
   std::vector<int64_t> sizes = {480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800};
   int64_t longest = 1333;                                    ///< limit after the last resize
   std::vector<int64_t> sizes_before_crop = {400, 500, 600};  ///< empty: never crop
   int64_t crop_least = 384, crop_most = 600;                 ///< a shorter side is taken whole
   bool flip = true;
+
+  /// All pixels in proportion to `shorter` instead of 800, at least 1; `longest` as given, but not
+  /// under the largest size. Throws kInvalidArgument.
+  static DetectionAugmentation scaled_to(int64_t shorter, int64_t longest);
 
   /// Throws kInvalidArgument when a field is out of range.
   void validate() const;

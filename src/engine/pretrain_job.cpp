@@ -70,7 +70,7 @@ PretrainOutcome run_pretraining(const PretrainRequestOn<Data>& request, const Sn
   metrics["seconds"] = std::chrono::duration<double>(Clock::now() - began).count();
   Json context_json = {{"kind", "pretrain"},
                        {"request_id", context.request_id},
-                       {"config", request.config.to_json()},
+                       {"config", request.config.identity()},
                        {"measured_on", request.validation ? "validation set" : "training set"},
                        {"train_digest", request.train.content_digest()},
                        {"environment", describe_environment(context.threads)}};

@@ -1,5 +1,6 @@
 #include "engine/records.h"
 
+#include "storage/limits.h"
 #include "support/code_name.h"
 
 namespace lethe {
@@ -58,7 +59,7 @@ Json digests_of(const Json& request) {
   Json digests = Json::object();
   for (const char* name : {"forget", "retain", "train", "validation"}) {
     if (request.contains(name) && request[name].is_object()) {
-      digests[name] = request[name].at("digest");
+      digests[name] = request[name].value("digest", Json());
     }
   }
   return digests;
@@ -68,6 +69,11 @@ std::vector<std::string> adapter_ids(const Snapshot& snapshot) {
   std::vector<std::string> ids;
   for (const StackEntry& entry : snapshot.stack) ids.push_back(entry.adapter->id());
   return ids;
+}
+
+/// As write_request() wrote it.
+Json request_of(const TaskRecord& task) {
+  return parse_json(task.request, "the journal's request", own_limits().json);
 }
 
 /// A message may name a file in another encoding.
@@ -90,7 +96,7 @@ Json write_request(const ForgetRequestOn<Data>& request, Archive& archive) {
 
 template <typename Data>
 Json write_request(const PretrainRequestOn<Data>& request, Archive& archive) {
-  return {{"config", request.config.to_json()},
+  return {{"config", request.config.identity()},
           {"train", archive.keep(request.train)},
           {"validation", keep_optional(request.validation, archive)}};
 }
@@ -101,7 +107,7 @@ template Json write_request(const PretrainRequest&, Archive&);
 template Json write_request(const DetectorPretrainRequest&, Archive&);
 
 Request read_request(const TaskRecord& task, Archive& archive) {
-  const Json json = parse_json(task.request, "the journal's request");
+  const Json json = request_of(task);
   if (task.kind == "pretrain") {
     return std::visit(
         [&](auto train) { return pretrain_request(task, json, std::move(train), archive); },
@@ -122,13 +128,13 @@ ModelRecord describe_model(const Snapshot& snapshot) {
 
 Json describe_end(const TaskRecord& task, const Journal::End& end, const Snapshot& snapshot,
                   const Json& report, int threads) {
-  const Json request = parse_json(task.request, "the journal's request");
+  const Json request = request_of(task);
   return {{"format", 1},
           {"kind", task.kind},
           {"request_id", task.request_id},
           {"task_id", task.digest},
           {"classes", request.value("classes", Json::array())},
-          {"settings", request.at("config")},
+          {"settings", request.value("config", Json())},
           {"outcome", name_of(end.state)},
           {"code", end.error ? Json(code_name(*end.error)) : Json()},
           {"message", as_text(end.message)},

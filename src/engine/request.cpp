@@ -4,7 +4,9 @@
 #include <cmath>
 #include <iterator>
 
+#include "adapters/lora.h"
 #include "forgetting/detector_pretrain.h"
+#include "forgetting/detector_weights.h"
 #include "forgetting/method.h"
 #include "support/error.h"
 
@@ -44,15 +46,23 @@ void check_images(const Dataset& dataset, const BaseModel& base, const char*) {
 }
 
 /// Images of any size fit a detector.
-void check_images(const DetectionDataset& dataset, const BaseModel& base, const char* name) {
-  const DetectorSpec& spec = base.detector().spec();
-  require(spec.has_backbone(), Code::kUnsupported,
+void check_images(const DetectionDataset&, const BaseModel& base, const char*) {
+  require(base.detector().spec().has_backbone(), Code::kUnsupported,
           "the model spec's \"backbone\" is \"features\", so it cannot look at images; name a "
           "ResNet");
+}
+
+void check_trainable(const Dataset&, const BaseModel&, const char*) {}
+
+/// Every object that is taught needs a query of its own; crowds are not taught.
+void check_trainable(const DetectionDataset& dataset, const BaseModel& base, const char* name) {
+  const int64_t queries = base.detector().spec().queries;
   for (int64_t i = 0; i < dataset.size(); ++i) {
-    const auto objects = static_cast<int64_t>(dataset.objects(i).size());
-    require(objects <= spec.queries, Code::kInvalidArgument, "image ", dataset.image_id(i),
-            " of the ", name, " set has ", objects, " objects, the model can name ", spec.queries,
+    const std::vector<DetectionObject> all = dataset.objects(i);
+    const int64_t objects = std::count_if(
+        all.begin(), all.end(), [](const DetectionObject& object) { return !object.crowd; });
+    require(objects <= queries, Code::kInvalidArgument, "image ", dataset.image_id(i), " of the ",
+            name, " set has ", objects, " objects, the model can name ", queries,
             " in an image; use a model with more \"queries\" or leave the image out");
   }
 }
@@ -71,14 +81,46 @@ void check_fits_model(const Data& dataset, const BaseModel& base, const char* na
   check_images(dataset, base, name);
 }
 
-void check_method(const ForgetRequest&) {}
-void check_method(const DetectorForgetRequest& request) {
-  detector_method_of(request.config.method);
-  require(request.config.audits == 0, Code::kUnsupported, "audits is ", request.config.audits,
+void check_method(const ForgetRequest& request, const BaseModel& base) {
+  const ForgetConfig& config = request.config;
+  require(!config.augment, Code::kUnsupported,
+          "augment is set, but it is of detectors; leave it out");
+  if (trains_lora(config.method)) {
+    lora_sites(base.model(), config.lora_position, config.first_block);
+  }
+}
+void check_method(const DetectorForgetRequest& request, const BaseModel& base) {
+  const ForgetConfig& config = request.config;
+  detector_method_of(config.method);
+  if (trains_lora(config.method)) {
+    lora_sites(base.model(), config.lora_position, config.first_block);
+  } else {
+    require(!config.augment, Code::kUnsupported, "augment is set, but \"",
+            method_name(config.method),
+            "\" compares outputs for the same images; leave it out or use gs-lora++");
+  }
+  require(config.prototype_source != PrototypeSource::kRandomNetwork, Code::kUnsupported,
+          "prototype_source is \"random-network\", but a detector's prototypes are rows of its "
+          "classifier; use \"original\" or \"task-start\"");
+  require(config.audits == 0, Code::kUnsupported, "audits is ", config.audits,
           ", but there are none of detectors; set it to 0");
 }
 
-void check_settings(const PretrainRequest& request, const BaseModel&) { request.config.validate(); }
+void check_withheld_class(const ForgetRequest&, const ForgetPlan&, const BaseModel&) {}
+/// What the method would find only when it runs. SCRUB keeps the forget objects' names.
+void check_withheld_class(const DetectorForgetRequest& request,
+                          const ForgetPlanOn<DetectionDataset>& plan, const BaseModel& base) {
+  const ForgetConfig& config = request.config;
+  if (trains_lora(config.method) || config.method == MethodKind::kScrub) return;
+  check_withheld(config, base.model().classes(), plan.forget, plan.retain);
+}
+
+void check_settings(const PretrainRequest& request, const BaseModel&) {
+  request.config.validate();
+  require(!request.config.augment, Code::kInvalidArgument,
+          "pre-training settings: \"augment\" is true, but it is of detectors; a classifier has "
+          "flip, shift and erase");
+}
 void check_settings(const DetectorPretrainRequest& request, const BaseModel& base) {
   check_detector_pretraining(base.detector(), request.config);
 }
@@ -148,7 +190,7 @@ std::string request_digest(const ForgetRequestOn<Data>& request) {
 template <typename Data>
 std::string request_digest(const PretrainRequestOn<Data>& request) {
   const Json asked = {{"kind", "pretrain"},
-                      {"config", request.config.to_json()},
+                      {"config", request.config.identity()},
                       {"train", request.train.content_digest()},
                       {"validation", digest_or_none(request.validation)}};
   return hex(sha256(asked.dump()));
@@ -162,7 +204,7 @@ ForgetPlanOn<Data> plan_forgetting(const ForgetRequestOn<Data>& request, const S
   require(request.config.first_block < base.model().blocks(), Code::kInvalidArgument,
           "first_block is ", request.config.first_block, ", the model has the blocks 0 to ",
           base.model().blocks() - 1);
-  check_method(request);
+  check_method(request, base);
 
   const Classes classes = sorted(request.classes);
   const Classes past = sorted(forgotten_classes(*snapshot.base, snapshot.stack));
@@ -188,6 +230,9 @@ ForgetPlanOn<Data> plan_forgetting(const ForgetRequestOn<Data>& request, const S
   if (!divided) check_labels(plan.forget, plan.retain, plan);
   require(plan.retain.size() > 0, Code::kInvalidArgument,
           "the forget set holds no sample of a class to retain; add some or give a retain set");
+  check_trainable(plan.forget, base, "forget");
+  check_trainable(plan.retain, base, "retain");
+  check_withheld_class(request, plan, base);
   check_draws_samples(request.config, plan.forget.size(), "forget");
   check_draws_samples(request.config, plan.retain.size(), "retain");
   const Classes trained = plan.retain.present_classes();
@@ -213,6 +258,7 @@ void check_pretraining(const PretrainRequestOn<Data>& request, const Snapshot& s
           " adapters, which belong to its present weights; roll back before the first one, then "
           "train");
   check_fits_model(request.train, *snapshot.base, "training");
+  check_trainable(request.train, *snapshot.base, "training");
   check_settings(request, *snapshot.base);
   if (request.validation) check_fits_model(*request.validation, *snapshot.base, "validation");
 }

@@ -222,8 +222,12 @@ const std::vector<Field<ForgetConfig>>& forget_fields() {
                  {{"corrected", Form::kCorrected}, {"reference", Form::kReference}},
                  "of baselines that the paper's code gets wrong: what it meant, or what it does")),
       since(2, word("lora_position", &C::lora_position,
-                 {{"ffn", LoraPosition::kFfn}, {"attention", LoraPosition::kAttention}},
-                 "the linears that carry LoRA: those of the spec's adapter_layers, or q, k and v")),
+                 {{"ffn", LoraPosition::kFfn},
+                  {"attention", LoraPosition::kAttention},
+                  {"encoder", LoraPosition::kEncoder},
+                  {"decoder", LoraPosition::kDecoder}},
+                 "the linears that carry LoRA: those of the spec's adapter_layers, in all blocks or "
+                 "only in a detector's encoder or decoder; or q, k and v")),
       since(2, integer("first_block", &C::first_block, between(0, 199),
                     "blocks before it carry no LoRA, so they are computed once a sample")),
       since(2, word("structure_search", &C::structure_search,
@@ -247,6 +251,9 @@ const std::vector<Field<ForgetConfig>>& forget_fields() {
                    "of scrub-s: weight of the distance from the averaged weights")),
       since(3, number("gradient_clip", &C::gradient_clip, between(0, 1e9),
                       "largest norm of a step's gradient; 0: any")),
+      since(4, flag("augment", &C::augment,
+                    "detectors: every image is flipped, resized and cropped at random, as in the "
+                    "published training; then no map is computed once and kept")),
   };
   return fields;
 }
@@ -274,6 +281,9 @@ const std::vector<Field<PretrainConfig>>& pretrain_fields() {
       integer("seed", &C::seed, {}, "of order, augmentation and dropout"),
       integer("progress_interval", &C::progress_interval, between(1, 1e9),
               "steps between progress events"),
+      since(4, flag("augment", &C::augment,
+                    "detectors: every image is flipped, resized and cropped at random, as DETR is "
+                    "trained")),
   };
   return fields;
 }
@@ -282,6 +292,17 @@ template <typename Config>
 Json all_values(const std::vector<Field<Config>>& fields, const Config& config) {
   Json json = Json::object();
   for (const auto& field : fields) json[field.name] = field.get(config);
+  return json;
+}
+
+/// all_values() but for the fields newer than ABI 1.`known` that hold the plain default.
+template <typename Config>
+Json values_known_to(int32_t known, const std::vector<Field<Config>>& fields,
+                     const Config& config) {
+  Json json = all_values(fields, config);
+  for (const auto& field : fields) {
+    if (field.since > known && field.get(config) == field.get(Config{})) json.erase(field.name);
+  }
   return json;
 }
 
@@ -362,7 +383,7 @@ ForgetConfig ForgetConfig::defaults_for(MethodKind method, HeadKind head) {
     case HeadKind::kDetection:  // section 8.6
       config.epochs = 30;
       config.forget_batch = config.retain_batch = 32;
-      config.learning_rate = 3e-4;
+      config.learning_rate = config.min_learning_rate = 3e-4;  // its one decay lies after the end
       config.weight_decay = 1e-4;
       config.gradient_clip = 0.1;
       config.forget_weight = 0.15;
@@ -375,6 +396,7 @@ ForgetConfig ForgetConfig::defaults_for(MethodKind method, HeadKind head) {
            "; known are 1 (linear), 2 (cosface), 3 (arcface) and 4 (detection)");
   }
   entry.adapt_defaults(config, head);
+  config.min_learning_rate = std::min(config.min_learning_rate, config.learning_rate);
   return config;
 }
 
@@ -385,12 +407,7 @@ void ForgetConfig::update_from_json(const Json& json) {
 Json ForgetConfig::to_json() const { return all_values(forget_fields(), *this); }
 
 Json ForgetConfig::identity() const {
-  Json json = to_json();
-  const int32_t known = trains_lora(method) ? 0 : 2;
-  for (const auto& field : forget_fields()) {
-    if (field.since > known && field.get(*this) == field.get(ForgetConfig{})) json.erase(field.name);
-  }
-  return json;
+  return values_known_to(trains_lora(method) ? 0 : 2, forget_fields(), *this);
 }
 
 Json ForgetConfig::findings() const { return check(forget_fields(), *this); }
@@ -420,6 +437,8 @@ void PretrainConfig::update_from_json(const Json& json) {
 }
 
 Json PretrainConfig::to_json() const { return all_values(pretrain_fields(), *this); }
+
+Json PretrainConfig::identity() const { return values_known_to(0, pretrain_fields(), *this); }
 
 void PretrainConfig::validate() const {
   require_none(check(pretrain_fields(), *this), "pre-training settings");

@@ -107,6 +107,8 @@ struct ForgetConfig {
   double smoothing = 0;
   // Since ABI 1.3.
   double gradient_clip = 0;
+  // Since ABI 1.4.
+  bool augment = false;
 
   /// Throws kUnsupported for an unknown method or head.
   static ForgetConfig defaults_for(MethodKind method, HeadKind head);
@@ -148,9 +150,12 @@ struct PretrainConfig {
   int64_t max_steps = 0;
   int64_t seed = 1337;
   int32_t progress_interval = 10;
+  // Since ABI 1.4.
+  bool augment = false;
 
   void update_from_json(const Json& json);  ///< as ForgetConfig's
   Json to_json() const;
+  Json identity() const;  ///< as ForgetConfig's
   void validate() const;
 };
 

@@ -145,6 +145,10 @@ DetectionLosses detection_losses(const DetectionSide& forget, const DetectionSid
   all.retain = detection_terms(retain.layers, retain.targets, prototypes, settings);
   all.forget_total = forget_total(all.forget, config.forget_bound, settings.loss);
   all.retain_total = retain_total(all.retain, settings.loss);
+  if (retain.proposals) {
+    all.retain_total =
+        all.retain_total + proposal_total(*retain.proposals, retain.targets, settings);
+  }
   all.trained = all.retain_total + config.forget_weight * all.forget_total;
   if (prototypes) {
     all.prototype = config.prototype_forget_weight *

@@ -6,11 +6,14 @@
 //   L_prototype = w_f max(0, BND_pro - D(forget batch)) + w_r D(retained batch)
 //
 // Only the names of the forgotten are unlearned: their boxes are still pulled towards the objects.
+// A two-stage model's proposals name nothing. L_retain has proposal_total() of the retained batch
+// besides; those of the forget batch are left alone.
 // L_structure is the optimizer's (forgetting/losses.h). Weights: forgetting/matching.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <vector>
 
 #include "forgetting/config.h"
@@ -68,6 +71,7 @@ at::Tensor forget_total(const DetectionTerms& terms, double bound,
 struct DetectionSide {
   std::vector<DetectorLayer> layers;
   std::vector<DetectionTargets> targets;
+  std::optional<DetectorLayer> proposals = std::nullopt;  ///< of a two-stage model
 };
 
 /// What one step trains. Scalars; undefined prototype terms are absent.

@@ -58,7 +58,7 @@ ForgetResult DetectorGsLora::run(const DetectorTask& task, const Observer& obser
   result.forget_samples = samples.forget.size();
   result.retain_samples = samples.retain.size();
 
-  // (c) Prototypes: the original classifier's rows (section 8.5).
+  // (c) Prototypes: the classifier's rows (section 8.5).
   std::optional<Prototypes> prototypes;
   if (config.method == MethodKind::kGsLoraPlusPlus &&
       (config.prototype_forget_weight > 0 || config.prototype_retain_weight > 0)) {
@@ -75,12 +75,21 @@ ForgetResult DetectorGsLora::run(const DetectorTask& task, const Observer& obser
   const c10::Device device = task.base->device();
   DetectorSamples forget(samples.forget, model, backbone, device, budget);
   DetectorSamples retain(samples.retain, model, backbone, device, budget);
+  const int64_t frozen = std::min(lora.first_block(), model.encoder_blocks());
+  for (DetectorSamples* images : {&forget, &retain}) {
+    if (config.augment) {
+      images->augment(dropout_generator);  // what is drawn is kept with a checkpoint, as dropout's
+    } else if (frozen > 0 && dropout == 0) {
+      images->begin_after(frozen, task.start);
+    }
+  }
 
   // (e) to (g).
   Loader retain_order(samples.retain.size(), config.retain_batch, stream("retain order"));
   Loader forget_order(samples.forget.size(), config.forget_batch, stream("forget order"));
   const auto losses = [&](const std::vector<int64_t>& f, const std::vector<int64_t>& r) {
-    return figures_of(step.run(forget.at(f), retain.at(r)));
+    const DetectorInput forgotten = forget.at(f), retained = retain.at(r);
+    return figures_of(step.run(forgotten, retained));
   };
   run_lora({config, task.start, lora, forget_order, retain_order, dropout_generator, losses,
             [&] { return training_precisions(task, lora, samples); }},

@@ -18,13 +18,18 @@ bool is_trained(const std::string& name) {
   return !name.ends_with(".running_mean") && !name.ends_with(".running_var");
 }
 
-/// The images at these positions, mirrored or not, as the model looks at them.
+/// The images at these positions, augmented, mirrored or as the model looks at them.
 DetectionBatch training_batch(const DetectionDataset& train, const std::vector<int64_t>& positions,
-                              const DetectorSpec& spec, bool flip, RandomStream& random) {
+                              const DetectorSpec& spec, const PretrainConfig& config,
+                              RandomStream& random) {
   std::vector<DetectionSample> samples;
   for (const int64_t i : positions) {
     DetectionSample sample = train.sample(i);
-    if (flip && random.below(2) == 1) sample = flip_horizontally(sample);
+    if (config.augment) {
+      samples.push_back(augmented_for(spec, sample, random));
+      continue;
+    }
+    if (config.flip && random.below(2) == 1) sample = flip_horizontally(sample);
     samples.push_back(resized_for(spec, sample));
   }
   return batch_of(samples);
@@ -63,7 +68,7 @@ Weights pretrain_detector(const DeformableDetr& model, const Weights& start,
   forward.generator = &run.dropout;
   const auto loss_of = [&](PretrainRun& run) {
     const DetectionBatch batch =
-        training_batch(train, run.order.next(), model.spec(), config.flip, run.augmentation);
+        training_batch(train, run.order.next(), model.spec(), config, run.augmentation);
     // Folded anew in every step: gains and convolutions have changed.
     const ResNet backbone = model.backbone(run.weights);
     const DetectorOutput output = model.forward(

@@ -17,8 +17,9 @@ void check_detector_pretraining(const DeformableDetr& model, const PretrainConfi
 /// auxiliary_losses, and over the proposals of a two-stage model. The norm of all gradients
 /// together is held to 0.1.
 ///
-/// `config`: batch counts images, flip mirrors each image or not; shift, erase and label_smoothing
-/// are nothing that boxes and sigmoids have and must be 0. In the progress, loss and loss_retain
+/// `config`: batch counts images; flip mirrors each image or not, augment flips, resizes and crops
+/// it as DETR's training does (augmented_for()); shift, erase and label_smoothing are nothing that
+/// boxes and sigmoids have and must be 0. In the progress, loss and loss_retain
 /// are the loss; acc_r stays NaN. An image without objects teaches that there is none.
 ///
 /// All weights are trained, the gains and biases of the backbone's normalisations too, but for

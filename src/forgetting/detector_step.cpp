@@ -22,11 +22,12 @@ class Pass {
   void forward(const DeformableDetr& model, const Weights& start, const DetectorInput& input,
                const ForwardOptions& options) {
     const at::AutoGradMode gradients(true);
-    layers_ = model.forward(leaves_.merge(start), input.features, input.padding, options).layers;
+    const Weights weights = leaves_.merge(start);
+    output_ = input.encoded ? model.forward(weights, *input.encoded, options)
+                            : model.forward(weights, input.features, input.padding, options);
     side_.targets = input.targets;
-    for (const DetectorLayer& layer : layers_) {
-      side_.layers.push_back({cut(layer.logits), cut(layer.boxes), cut(layer.embeddings)});
-    }
+    for (const DetectorLayer& layer : output_.layers) side_.layers.push_back(cut(layer));
+    if (output_.proposals) side_.proposals = cut(*output_.proposals);
   }
 
   /// The outputs as leaves, for the losses.
@@ -41,15 +42,17 @@ class Pass {
   void backward() {
     std::vector<at::Tensor> roots, gradients;
     const auto add = [&](const at::Tensor& root, const at::Tensor& leaf) {
-      if (!root.requires_grad() || !leaf.grad().defined()) return;
+      if (!root.defined() || !root.requires_grad() || !leaf.grad().defined()) return;
       roots.push_back(root);
       gradients.push_back(leaf.grad());
     };
-    for (size_t l = 0; l < layers_.size(); ++l) {
-      add(layers_[l].logits, side_.layers[l].logits);
-      add(layers_[l].boxes, side_.layers[l].boxes);
-      add(layers_[l].embeddings, side_.layers[l].embeddings);
-    }
+    const auto add_layer = [&](const DetectorLayer& root, const DetectorLayer& leaf) {
+      add(root.logits, leaf.logits);
+      add(root.boxes, leaf.boxes);
+      add(root.embeddings, leaf.embeddings);
+    };
+    for (size_t l = 0; l < side_.layers.size(); ++l) add_layer(output_.layers[l], side_.layers[l]);
+    if (side_.proposals) add_layer(*output_.proposals, *side_.proposals);
     if (!roots.empty()) torch::autograd::backward(roots, gradients);
   }
 
@@ -57,10 +60,15 @@ class Pass {
   void collect() { leaves_.collect(); }
 
  private:
-  static at::Tensor cut(const at::Tensor& output) { return output.detach().requires_grad_(true); }
+  static at::Tensor cut(const at::Tensor& output) {
+    return output.defined() ? output.detach().requires_grad_(true) : output;
+  }
+  static DetectorLayer cut(const DetectorLayer& layer) {
+    return {cut(layer.logits), cut(layer.boxes), cut(layer.embeddings)};
+  }
 
   LoraLeaves leaves_;
-  std::vector<DetectorLayer> layers_;
+  DetectorOutput output_;
   DetectionSide side_;
 };
 

@@ -14,6 +14,8 @@ struct DetectorInput {
   std::vector<at::Tensor> features;  ///< ResNet::features(), or the caller's
   at::Tensor padding;                ///< ImageBatch::padding
   std::vector<DetectionTargets> targets;
+  /// Instead of both, where the first encoder layers carry no LoRA: what these have left.
+  std::optional<EncodedImages> encoded = std::nullopt;
 };
 
 /// Not thread-safe. All references outlive the object. On the CPU, without dropout and with two

@@ -75,15 +75,15 @@ std::vector<DetectionTargets> withheld(const std::vector<DetectionTargets>& obje
   return result;
 }
 
-void check_withheld(const DetectorTask& task, const DetectorTaskSamples& samples) {
-  if (task.config.form != Form::kReference) return;
-  const int64_t classes = task.base->model().classes();
+void check_withheld(const ForgetConfig& config, int64_t classes, const DetectionDataset& forget,
+                    const DetectionDataset& retain) {
+  if (config.form != Form::kReference) return;
   require(classes > kUnusedClass, Code::kInvalidArgument,
-          "form \"reference\" gives forget objects ", "the unused class ", kUnusedClass,
+          "form \"reference\" gives forget objects the unused class ", kUnusedClass,
           ", but the model has the classes 0 to ", classes - 1, "; use form \"corrected\"");
-  require(!shows(samples.forget, kUnusedClass) && !shows(samples.retain, kUnusedClass),
-          Code::kInvalidArgument, "form \"reference\" gives forget objects the unused class ",
-          kUnusedClass, ", but the task's images show objects of it; use form \"corrected\"");
+  require(!shows(forget, kUnusedClass) && !shows(retain, kUnusedClass), Code::kInvalidArgument,
+          "form \"reference\" gives forget objects the unused class ", kUnusedClass,
+          ", but the task's images show objects of it; use form \"corrected\"");
 }
 
 TrainingNetwork<DetectionDataset>::TrainingNetwork(const DetectorPreparation& preparation,
@@ -96,7 +96,10 @@ TrainingNetwork<DetectionDataset>::TrainingNetwork(const DetectorPreparation& pr
               preparation.task.base->device(), kept_bytes(preparation.task.config)),
       retain_(preparation.samples.retain, preparation.task.base->detector(), backbone_,
               preparation.task.base->device(), kept_bytes(preparation.task.config)) {
-  if (objective.relabels()) check_withheld(preparation.task, preparation.samples);
+  if (objective.relabels()) {
+    check_withheld(preparation.task.config, preparation.task.base->model().classes(),
+                   preparation.samples.forget, preparation.samples.retain);
+  }
   const double given = preparation.task.config.dropout;
   options_.dropout = given < 0 ? preparation.task.base->detector().spec().dropout : given;
   options_.generator = &dropout;

@@ -58,8 +58,9 @@ DetectorPart detector_part(const DeformableDetr& model, const Weights& weights, 
 /// Objects of forget images as training withholds them (the top of this file).
 std::vector<DetectionTargets> withheld(const std::vector<DetectionTargets>& objects, Form form);
 /// Throws kInvalidArgument where Form::kReference has no unused class 12: the model has fewer
-/// classes, or the task's samples show it.
-void check_withheld(const DetectorTask& task, const DetectorTaskSamples& samples);
+/// classes, or the images show it.
+void check_withheld(const ForgetConfig& config, int64_t classes, const DetectionDataset& forget,
+                    const DetectionDataset& retain);
 
 template <>
 class TrainingNetwork<DetectionDataset> {

@@ -146,8 +146,18 @@ void run_lora(const LoraTraining& t, ForgetResult& result, const Observer& obser
   if (checkpoints.resume) run.restore(*checkpoints.resume);
   const double seconds_before = progress.seconds;
 
+  const auto take_average = [&] {  // groups that are gone stay so
+    if (!average.defined()) return;
+    lora.values().copy_(average.mean());
+    for (size_t g = 0; g < lora.groups().size(); ++g) {
+      const LoraGroup& group = lora.groups()[g];
+      if (optimizer.dead(g)) lora.values().narrow(0, group.begin, group.end - group.begin).zero_();
+    }
+  };
+
   for (int64_t s = progress.step; s < progress.total_steps; ++s) {
     const int64_t epoch = epoch_of(s);
+    if (s == steps) take_average();  // the search begins with what the training is worth
     const auto next =
         s < steps ? step_of_training(config, schedule, epoch) : search->next(s - steps);
     if (!next) break;  // no group is left to try
@@ -181,14 +191,7 @@ void run_lora(const LoraTraining& t, ForgetResult& result, const Observer& obser
           "; lower learning_rate (", config.learning_rate, ")");
 
   // (g) Groups by their effect; what has none is really zero from here on.
-  if (average.defined() && !search) {
-    at::Tensor values = average.mean().clone();
-    for (size_t g = 0; g < lora.groups().size(); ++g) {
-      const LoraGroup& group = lora.groups()[g];
-      if (optimizer.dead(g)) values.narrow(0, group.begin, group.end - group.begin).zero_();
-    }
-    lora.values().copy_(values);
-  }
+  if (!search) take_average();
   const std::vector<GroupEffect> effects = group_effects(lora, t.start);
   for (size_t g = 0; g < effects.size(); ++g) {
     const LoraGroup& group = lora.groups()[g];

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -24,7 +25,7 @@ const ModelOf<Data>& model_in(const BaseModel& base) {
   }
 }
 
-/// One step of the plan of a run.
+/// One step of a run.
 struct Turn {
   int64_t epoch;
   Visit visit;
@@ -33,34 +34,74 @@ struct Turn {
 
 int64_t batches(int64_t samples, int64_t batch) { return (samples - 1) / batch + 1; }
 
+/// The turns of a run, told one after the other: there may be a thousand million.
 template <typename Data>
-std::vector<Turn> plan(const ObjectiveOn<Data>& objective, const TaskSamplesOf<Data>& samples,
-                       const ForgetConfig& config) {
-  const int64_t forget = samples.forget.size(), retain = samples.retain.size();
-  const auto steps_of = [&](Visit visit) {
+class Plan {
+ public:
+  Plan(const ObjectiveOn<Data>& objective, const TaskSamplesOf<Data>& samples,
+       const ForgetConfig& config)
+      : objective_(objective),
+        config_(config),
+        forget_(samples.forget.size()),
+        retain_(samples.retain.size()),
+        visits_(objective.visits(0)) {}
+
+  /// Of the whole run.
+  int64_t steps() const {
+    if (config_.max_steps > 0) return config_.max_steps;
+    int64_t steps = 0;
+    for (int64_t epoch = 0; epoch < config_.epochs; ++epoch) {
+      for (const Visit visit : objective_.visits(epoch)) steps += steps_of(visit);
+    }
+    return steps;
+  }
+
+  Turn next() {
+    const Turn turn{epoch_, visits_[visit_], step_ == 0};
+    move_on(1);
+    return turn;
+  }
+  int64_t next_epoch() const { return epoch_; }
+
+  void skip(int64_t steps) {
+    while (steps > 0) {
+      const int64_t some = std::min(steps, steps_of(visits_[visit_]) - step_);
+      move_on(some);
+      steps -= some;
+    }
+  }
+
+ private:
+  int64_t steps_of(Visit visit) const {
     switch (visit) {
       case Visit::kRetain:
-        return batches(retain, config.retain_batch);
+        return batches(retain_, config_.retain_batch);
       case Visit::kUnion:
-        return batches(forget + retain, config.forget_batch);
+        return batches(forget_ + retain_, config_.forget_batch);
       case Visit::kForget:
       case Visit::kBoth:
         break;
     }
-    return batches(forget, config.forget_batch);
-  };
-  std::vector<Turn> turns;
-  const auto full = [&] {
-    return config.max_steps > 0 && static_cast<int64_t>(turns.size()) >= config.max_steps;
-  };
-  for (int64_t epoch = 0; !full() && (config.max_steps > 0 || epoch < config.epochs); ++epoch) {
-    for (const Visit visit : objective.visits(epoch)) {
-      const int64_t steps = steps_of(visit);
-      for (int64_t s = 0; s < steps && !full(); ++s) turns.push_back({epoch, visit, s == 0});
-    }
+    return batches(forget_, config_.forget_batch);
   }
-  return turns;
-}
+
+  /// Within the visit, or to the beginning of the next one.
+  void move_on(int64_t steps) {
+    step_ += steps;
+    if (step_ < steps_of(visits_[visit_])) return;
+    step_ = 0;
+    if (++visit_ < visits_.size()) return;
+    visit_ = 0;
+    visits_ = objective_.visits(++epoch_);
+  }
+
+  const ObjectiveOn<Data>& objective_;
+  const ForgetConfig& config_;
+  const int64_t forget_, retain_;  ///< samples
+  int64_t epoch_ = 0, step_ = 0;   ///< of the next turn, the step within its visit
+  size_t visit_ = 0;
+  std::vector<Visit> visits_;  ///< of that epoch
+};
 
 /// The orders in which the samples are visited.
 struct Orders {
@@ -216,15 +257,16 @@ ForgetResult WeightMethodOn<Data>::run(const TaskOn<Data>& task, const Observer&
   at::Generator dropout = Orders::stream(config, name + " dropout").generator();
   TrainingNetwork<Data> network(preparation, *objective, dropout);
 
-  const std::vector<Turn> turns = plan(*objective, samples, config);
+  Plan<Data> plan(*objective, samples, config);
   Progress& progress = result.last;
-  progress.total_steps = static_cast<int64_t>(turns.size());
+  progress.total_steps = plan.steps();
   Run<Data> run{trained, optimizer, orders, network, dropout, *objective, progress};
   if (checkpoints.resume) run.restore(*checkpoints.resume);
   const double seconds_before = progress.seconds;
+  plan.skip(progress.step);
 
   for (int64_t s = progress.step; s < progress.total_steps; ++s) {
-    const Turn& turn = turns[static_cast<size_t>(s)];
+    const Turn turn = plan.next();
     if (turn.first) orders.restart();
     StepPositions positions = next_positions(turn.visit, orders, samples.forget.size(),
                                              objective->takes_two_retain_batches());
@@ -240,7 +282,7 @@ ForgetResult WeightMethodOn<Data>::run(const TaskOn<Data>& task, const Observer&
     const double rate =
         objective->learning_rate(epoch).value_or(schedule.at(static_cast<double>(epoch)));
     optimizer.step(rate, config.weight_decay, objective->couples_weight_decay());
-    if (s + 1 == progress.total_steps || turns[static_cast<size_t>(s) + 1].epoch != turn.epoch) {
+    if (s + 1 == progress.total_steps || plan.next_epoch() != turn.epoch) {
       objective->end_of_epoch(turn.epoch);
     }
 
@@ -270,6 +312,7 @@ void weight_defaults(ForgetConfig& config, HeadKind head) {
   config.prototype_forget_weight = 0;
   config.structure_weight = 0;
   config.learning_rate = by_head(head, 1e-4, 1e-4, 6e-4);
+  if (head == HeadKind::kDetection) config.min_learning_rate = config.learning_rate;
 }
 
 }  // namespace lethe

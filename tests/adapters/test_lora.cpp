@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "adapters/group_sparsity.h"
+#include "data/squares.h"
 #include "models/tiny_models.h"
 
 namespace lethe::testing {
@@ -99,6 +100,33 @@ void sites_start_at_the_first_block(void**) {
                    [&] { sites_from(all, k); });
     }
   }
+}
+
+/// Both FFN linears of one encoder and two decoder layers.
+void a_position_may_be_one_half_of_a_detector(void**) {
+  const auto model = make_model(tiny_detector_spec());
+  const auto names = [&](LoraPosition position, int64_t first_block = 0) {
+    std::string all;
+    for (const AdapterSite& s : lora_sites(*model, position, first_block)) all += s.name + " ";
+    return all;
+  };
+  const std::string e = "transformer.encoder.layers.", d = "transformer.decoder.layers.";
+  const std::string encoder = e + "0.linear1 " + e + "0.linear2 ";
+  const std::string last = d + "1.linear1 " + d + "1.linear2 ";
+  const std::string decoder = d + "0.linear1 " + d + "0.linear2 " + last;
+  assert_true(names(LoraPosition::kFfn) == encoder + decoder);
+  assert_true(names(LoraPosition::kEncoder) == encoder);
+  assert_true(names(LoraPosition::kDecoder) == decoder);
+  assert_true(names(LoraPosition::kDecoder, 2) == last);
+  expect_error(Code::kInvalidArgument, "is 1, allowed is 0 to 0",
+               [&] { names(LoraPosition::kEncoder, 1); });
+  expect_error(Code::kUnsupported, "no linear for LoRA at that lora_position (attention)",
+               [&] { names(LoraPosition::kAttention); });
+
+  const auto vit = model_of(kTinyVit);
+  assert_int_equal(lora_sites(*vit, LoraPosition::kEncoder).size(), vit->adapter_sites().size());
+  expect_error(Code::kUnsupported, "no linear for LoRA at that lora_position (decoder)",
+               [&] { lora_sites(*vit, LoraPosition::kDecoder); });
 }
 
 void groups_are_named_after_their_members(void**) {
@@ -375,6 +403,7 @@ int main() {
       cmocka_unit_test(trap_groups_cover_a_model_of_depth_8),
       cmocka_unit_test(deeper_face_models_have_a_group_for_each_block),
       cmocka_unit_test(sites_start_at_the_first_block),
+      cmocka_unit_test(a_position_may_be_one_half_of_a_detector),
       cmocka_unit_test(groups_are_named_after_their_members),
       cmocka_unit_test(views_share_the_flat_buffer),
       cmocka_unit_test(trap_first_and_later_tasks_start_at_different_norms),

@@ -5,10 +5,10 @@
 
 static void the_abi_is_the_recorded_one(void** state) {
   (void)state;
-  assert_int_equal(LETHE_ABI_VERSION, 0x00010003);
+  assert_int_equal(LETHE_ABI_VERSION, 0x00010004);
   assert_int_equal(lethe_abi_version(), LETHE_ABI_VERSION);
-  assert_string_equal(lethe_version_string(), "0.4.0");
-  assert_int_equal(LETHE_VERSION_NUMBER, 400);
+  assert_string_equal(lethe_version_string(), "0.5.0");
+  assert_int_equal(LETHE_VERSION_NUMBER, 500);
 }
 
 /* Values that hosts have compiled in. Never change one. */
@@ -73,6 +73,8 @@ static void constants_keep_their_values(void** state) {
       {LETHE_FORM_REFERENCE, 2},
       {LETHE_LORA_FFN, 1},
       {LETHE_LORA_ATTENTION, 2},
+      {LETHE_LORA_ENCODER, 3},
+      {LETHE_LORA_DECODER, 4},
       {LETHE_SEARCH_OFF, 1},
       {LETHE_SEARCH_SPARSEST, 2},
       {LETHE_AUDIT_MEMBERSHIP, 1},

@@ -165,6 +165,87 @@ static void bad_boxes_are_refused(void** state) {
   lethe_runtime_free(runtime);
 }
 
+/* One image with a dog, the category 18 of three; a person is the first, a toothbrush the last. */
+static const char* write_instances(const char* folder) {
+  static const char instances[] =
+      "{\"categories\":[{\"id\":18,\"name\":\"dog\"},{\"id\":1,\"name\":\"person\"},"
+      "{\"id\":90,\"name\":\"toothbrush\"}],\"images\":[{\"id\":5,\"file_name\":\"a.pgm\","
+      "\"width\":4,\"height\":2}],\"annotations\":[{\"id\":1,\"image_id\":5,\"category_id\":18,"
+      "\"bbox\":[1,0,2,1]}]}";
+  static const char negative[] =
+      "{\"categories\":[{\"id\":-7,\"name\":\"dog\"}],\"images\":[{\"id\":5,\"file_name\":"
+      "\"a.pgm\",\"width\":4,\"height\":2}],\"annotations\":[]}";
+  static const char image[] = "P5 4 2 255\n12345678";
+  write_file(in_folder(folder, "a.pgm"), image, sizeof image - 1);
+  write_file(in_folder(folder, "negative.json"), negative, sizeof negative - 1);
+  write_file(in_folder(folder, "instances.json"), instances, sizeof instances - 1);
+  return in_folder(folder, "instances.json");
+}
+
+static float class_of_only_object(const lethe_dataset* data) {
+  lethe_buffer* objects = NULL;
+  float class_id;
+  assert_ok(lethe_dataset_objects(data, 0, &objects));
+  class_id = rows_of(objects, 1)[5];
+  lethe_buffer_free(objects);
+  return class_id;
+}
+
+static void coco_ids_can_be_classes(void** state) {
+  lethe_runtime* runtime = make_runtime();
+  lethe_model* model = make_detector(runtime);
+  char* folder = make_folder();
+  const char* path = write_instances(folder);
+  lethe_dataset *data = NULL, *part = NULL;
+  lethe_buffer* json = NULL;
+  lethe_engine* engine = make_engine(model);
+  lethe_job* job = NULL;
+  const int64_t unused = 12, dog = 18;
+  (void)state;
+  assert_ok(lethe_dataset_from_coco(runtime, path, folder, &data));
+  assert_true(class_of_only_object(data) == 1);
+  lethe_dataset_free(data);
+  assert_ok(lethe_dataset_from_coco_ids(runtime, path, folder, &data));
+  assert_true(class_of_only_object(data) == 18);
+  assert_ok(lethe_dataset_info_json(data, &json));
+  assert_text(json, "\"class_count\":91");
+  assert_ok(lethe_dataset_info_json(data, &json));
+  assert_text(json, "{\"id\":12,\"name\":\"unused 12\"}");
+  assert_ok(lethe_dataset_info_json(data, &json));
+  assert_text(json, "{\"id\":18,\"name\":\"dog\"}");
+  assert_ok(lethe_dataset_select(data, LETHE_KEEP_CLASSES, &unused, 1, 0, 0, &part));
+  assert_int_equal(lethe_dataset_size(part), 0);
+  lethe_dataset_free(part);
+  assert_ok(lethe_dataset_select(data, LETHE_KEEP_CLASSES, &dog, 1, 0, 0, &part));
+  assert_int_equal(lethe_dataset_size(part), 1);
+  lethe_dataset_free(part);
+  assert_fails(LETHE_E_INVALID_ARGUMENT, "has 91 classes, the model knows 3",
+               lethe_engine_enqueue(engine, NULL, &(const int64_t){1}, 1, NULL, data, NULL, NULL,
+                                    &job));
+  assert_null(job);
+  lethe_dataset_free(data);
+
+  assert_fails(LETHE_E_INVALID_ARGUMENT, "a category with the id -7",
+               lethe_dataset_from_coco_ids(runtime, in_folder(folder, "negative.json"), folder,
+                                           &data));
+  assert_null(data);
+  assert_fails(LETHE_E_NOT_FOUND, "nothing.json",
+               lethe_dataset_from_coco_ids(runtime, "nothing.json", folder, &data));
+  assert_fails(LETHE_E_INVALID_ARGUMENT, "annotations_path is NULL",
+               lethe_dataset_from_coco_ids(runtime, NULL, folder, &data));
+  assert_fails(LETHE_E_INVALID_ARGUMENT, "image_folder is NULL",
+               lethe_dataset_from_coco_ids(runtime, path, NULL, &data));
+  assert_fails(LETHE_E_INVALID_ARGUMENT, "runtime is NULL",
+               lethe_dataset_from_coco_ids(NULL, path, folder, &data));
+  assert_fails(LETHE_E_INVALID_ARGUMENT, "out_dataset is NULL",
+               lethe_dataset_from_coco_ids(runtime, path, folder, NULL));
+  assert_null(data);
+  remove_folder(folder);
+  lethe_engine_free(engine);
+  lethe_model_free(model);
+  lethe_runtime_free(runtime);
+}
+
 static void detections_have_their_form(void** state) {
   lethe_runtime* runtime = make_runtime();
   lethe_model* model = make_detector(runtime);
@@ -348,6 +429,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(boxes_come_back_as_they_were_given),
       cmocka_unit_test(bad_boxes_are_refused),
+      cmocka_unit_test(coco_ids_can_be_classes),
       cmocka_unit_test(detections_have_their_form),
       cmocka_unit_test(the_other_kind_is_refused),
       cmocka_unit_test(a_detector_forgets),

@@ -93,6 +93,7 @@ static void every_field_travels_through_json(void** state) {
       "\"temperature\":18.5",
       "\"smoothing\":19.5",
       "\"gradient_clip\":20.5",
+      "\"augment\":true",
   };
   size_t i;
   (void)state;
@@ -113,9 +114,9 @@ static void every_field_travels_through_json(void** state) {
   config.first_block = 1, config.structure_search = LETHE_SEARCH_SPARSEST;
   config.audits = LETHE_AUDIT_VERIFICATION | LETHE_AUDIT_PROBE, config.penalty_weight = 15.5;
   config.distillation_weight = 16.5, config.replay_weight = 17.5, config.temperature = 18.5;
-  config.smoothing = 19.5, config.gradient_clip = 20.5;
-  assert_int_equal(sizeof parts / sizeof parts[0], 46);
-  for (i = 0; i < 46; ++i) {
+  config.smoothing = 19.5, config.gradient_clip = 20.5, config.augment = 1;
+  assert_int_equal(sizeof parts / sizeof parts[0], 47);
+  for (i = 0; i < 47; ++i) {
     assert_ok(lethe_forget_config_to_json(&config, &json));
     assert_text(json, parts[i]);
   }

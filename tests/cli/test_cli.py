@@ -366,6 +366,26 @@ def what_does_not_fit_a_detector_is_refused():
 
 
 @case
+def classes_can_be_the_ids_of_categories():
+    wide = ["--spec", json.dumps({**DETECTOR, "classes": 31}), "--threads", "1"]
+    unseen = ["--coco-ids", "unseen.json", "unseen"]
+    done = answer(*wide, *unseen, "predict", "--top", "1")
+    assert [image["objects"][0]["class"] for image in done] == [10, 20, 30], done
+    metrics = answer(*wide, *unseen, "evaluate")["metrics"]
+    names = {name for name in metrics if name.startswith("ap_class.")}
+    assert names == {"ap_class.10", "ap_class.20", "ap_class.30"}, metrics
+    scenes_by_id = ["--coco-ids", "scenes.json", "scenes"]
+    for held_out in (["--validation-coco-ids", "unseen.json", "unseen"],
+                     ["--validation-voc", "unseen-voc", "unseen"]):
+        text = run(*wide, *scenes_by_id, *held_out, "forget", "--forget", "20", *TWO_STEPS).stdout
+        assert "AP_f" in text and "2 steps" in text, text
+    by_place = ["--validation-coco", "unseen.json", "unseen"]
+    refused = run(*wide, *scenes_by_id, *by_place, "evaluate", code=2).stderr
+    assert "--coco-ids" in refused and "--validation-coco" in refused, refused
+    run(*wide, *scenes_by_id, "--coco", "scenes.json", "scenes", "evaluate", code=2)
+
+
+@case
 def the_classes_of_held_out_annotations_are_those_trained_on():
     (work / "few").mkdir()
     for name in ("1.xml", "2.xml"):  # colours 1 and 2, which alone would be numbered 0 and 1

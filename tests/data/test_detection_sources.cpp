@@ -6,6 +6,7 @@
 
 #include "data/detection_sources.h"
 #include "data/fixtures.h"
+#include "data/reference.h"
 #include "test.h"
 
 namespace {
@@ -55,11 +56,14 @@ class Coco : public Photos {
       {"id": 4, "image_id": 900, "category_id": 1, "bbox": [2, 2, 0, 1], "area": 0},
       {"id": 6, "image_id": 900, "category_id": 1, "bbox": [30, 2, 1, 0]}]})");
 
-  DetectionDataset read_text(const std::string& text) const {
+  DetectionDataset read_text(const std::string& text,
+                             CocoLabels labels = CocoLabels::kPlace) const {
     write_text(*this / "instances.json", text);
-    return read_coco(*this / "instances.json", path());
+    return read_coco(*this / "instances.json", path(), labels);
   }
-  DetectionDataset read() const { return read_text(json.dump()); }
+  DetectionDataset read(CocoLabels labels = CocoLabels::kPlace) const {
+    return read_text(json.dump(), labels);
+  }
 };
 
 void coco_is_read_in_the_order_of_its_numbers(void**) {
@@ -93,6 +97,89 @@ void coco_is_read_in_the_order_of_its_numbers(void**) {
   assert_true(data.sample(1).image.sizes() == at::IntArrayRef({3, 4, 8}));
   assert_string_equal(data.origin()["kind"].get<std::string>().c_str(), "coco");
   assert_int_equal(data.keep_classes({1}).left_out(), 2);
+}
+
+void coco_ids_can_be_labels(void**) {
+  Coco coco;
+  coco.json["annotations"][3]["category_id"] = 90;
+  coco.json["annotations"][3]["bbox"] = Values{3, 2, 1, 2};
+  const DetectionDataset places = coco.read(), data = coco.read(CocoLabels::kId);
+  assert_int_equal(data.class_count(), 91);
+  for (int64_t label = 0; label < 91; ++label) {
+    assert_int_equal(data.categories()[label].id, label);
+    assert_int_equal(data.label_of(label), label);
+  }
+  const auto expect_name = [&](int64_t label, const char* name) {
+    assert_string_equal(data.categories()[label].name.c_str(), name);
+  };
+  expect_name(0, "unused 0");
+  expect_name(1, "person");
+  expect_name(12, "unused 12");
+  expect_name(18, "dog");
+  expect_name(89, "unused 89");
+  expect_name(90, "toothbrush");
+
+  const std::vector<DetectionObject> objects = data.objects(1), placed = places.objects(1);
+  assert_int_equal(objects.size(), 3);
+  const Values ids = {18, 1, 90}, ranks = {1, 0, 2};
+  for (size_t i = 0; i < 3; ++i) {  // the labels alone differ
+    assert_int_equal(objects[i].label, ids[i]);
+    DetectionObject same = objects[i];
+    same.label = ranks[i];
+    assert_true(same == placed[i]);
+  }
+  assert_int_equal(data.left_out(), 1);
+  const Values counts = data.histogram();
+  assert_int_equal(counts.size(), 91);
+  assert_true(counts[18] == 1 && counts[90] == 1 && counts[1] == 0);  // person is a crowd
+  assert_true(data.present_classes() == (Values{18, 90}));
+  assert_int_equal(data.keep_classes({12}).size(), 0);
+  assert_int_equal(data.keep_classes({18}).size(), 1);
+  assert_true(data.content_digest() != places.content_digest());
+}
+
+void coco_ids_have_a_range(void**) {
+  const auto refuse = [](Code code, const char* part, int64_t id) {
+    Coco coco;
+    coco.json["categories"][0]["id"] = id;
+    coco.json["annotations"][0]["category_id"] = id;
+    coco.read();  // any number has a place
+    expect_error(code, part, [&] { coco.read(CocoLabels::kId); });
+  };
+  refuse(Code::kInvalidArgument,
+         "\"instances.json\" has a category with the id -1; ids that are labels may be 0 to 9999",
+         -1);
+  refuse(Code::kInvalidArgument, "the id 10000; ids", 10000);
+  refuse(Code::kInvalidArgument, "the id 9223372036854775807; ids", INT64_MAX);
+  Coco coco;
+  coco.json["categories"][0]["id"] = 9999;
+  coco.json["annotations"][0]["category_id"] = 9999;
+  assert_int_equal(coco.read(CocoLabels::kId).class_count(), 10000);
+  coco.json["categories"][0]["id"] = 0;
+  coco.json["annotations"][0]["category_id"] = 0;
+  assert_string_equal(coco.read(CocoLabels::kId).categories()[0].name.c_str(), "dog");
+  // A number that is only there to fill a gap names nothing.
+  coco.json["annotations"][1]["category_id"] = 12;
+  expect_error(Code::kCorrupt, "\"category_id\" is 12, which the file does not have",
+               [&] { coco.read(CocoLabels::kId); });
+}
+
+void coco_is_read_again_as_it_was_read(void**) {
+  const Coco coco;
+  const DetectionDataset places = coco.read(), ids = coco.read(CocoLabels::kId);
+  assert_false(places.origin().contains("labels"));
+  assert_string_equal(ids.origin()["labels"].get<std::string>().c_str(), "id");
+  for (const DetectionDataset& data : {places, ids.keep_classes({18})}) {
+    const auto again = std::get<DetectionDataset>(open_reference(refer_to(data)));
+    assert_int_equal(again.class_count(), data.class_count());
+    assert_true(again.content_digest() == data.content_digest());
+    assert_true(again.origin() == data.origin());
+  }
+  Json other = refer_to(ids);
+  other["origin"]["labels"] = "name";
+  expect_error(Code::kCorrupt, "unknown labels \"name\"", [&] { open_reference(other); });
+  other["origin"].erase("labels");  // other labels are other data
+  expect_error(Code::kCorrupt, "the data has changed", [&] { open_reference(other); });
 }
 
 void coco_needs_its_images(void**) {
@@ -329,6 +416,9 @@ void voc_refuses_hostile_xml(void**) {
 int main() {
   const CMUnitTest coco[] = {
       cmocka_unit_test(coco_is_read_in_the_order_of_its_numbers),
+      cmocka_unit_test(coco_ids_can_be_labels),
+      cmocka_unit_test(coco_ids_have_a_range),
+      cmocka_unit_test(coco_is_read_again_as_it_was_read),
       cmocka_unit_test(coco_needs_its_images),
       cmocka_unit_test(coco_refuses_bad_values),
       cmocka_unit_test(coco_refuses_what_is_no_json),

@@ -216,6 +216,23 @@ void small_images_are_cropped_as_far_as_they_go(void**) {
   }
 }
 
+void pixels_follow_the_size_that_a_model_looks_at(void**) {
+  const DetectionAugmentation same = DetectionAugmentation::scaled_to(800, 1333), published;
+  assert_true(same.sizes == published.sizes &&
+              same.sizes_before_crop == published.sizes_before_crop);
+  assert_int_equal(same.crop_least, 384);
+  assert_int_equal(same.crop_most, 600);
+  assert_int_equal(same.longest, 1333);
+  const DetectionAugmentation tenth = DetectionAugmentation::scaled_to(80, 80);
+  assert_true(tenth.sizes == std::vector<int64_t>({48, 51, 54, 58, 61, 64, 67, 70, 74, 77, 80}));
+  assert_true(tenth.sizes_before_crop == std::vector<int64_t>({40, 50, 60}));
+  assert_int_equal(tenth.crop_least, 38);
+  assert_int_equal(tenth.longest, 80);
+  DetectionAugmentation::scaled_to(1, 1).validate();
+  expect_error(Code::kInvalidArgument, "side is 0",
+               [] { DetectionAugmentation::scaled_to(0, 10); });
+}
+
 void bad_augmentations_are_refused(void**) {
   const auto refuse = [](const char* part, auto change) {
     DetectionAugmentation steps;
@@ -247,6 +264,7 @@ int main() {
       cmocka_unit_test(augmentation_follows_its_stream),
       cmocka_unit_test(every_choice_can_be_switched_off),
       cmocka_unit_test(small_images_are_cropped_as_far_as_they_go),
+      cmocka_unit_test(pixels_follow_the_size_that_a_model_looks_at),
       cmocka_unit_test(bad_augmentations_are_refused),
   };
   return cmocka_run_group_tests_name("data: detection steps", steps, nullptr, nullptr) +

@@ -3,6 +3,7 @@
 
 #include "data/detection_sources.h"
 #include "data/fixtures.h"
+#include "data/reference.h"
 #include "engine/small_detector.h"
 #include "evaluation/class_precision.h"
 #include "storage/file.h"
@@ -34,15 +35,17 @@ size_t files_in(const TemporaryFolder& folder, const char* kind) {
   return count;
 }
 
-/// The same squares as files: COCO annotations and PNM images.
-DetectionDataset coco_squares(const TemporaryFolder& folder, int64_t count, uint64_t seed) {
+/// The same squares as files: COCO annotations, their categories with these ids, and PNM images.
+DetectionDataset coco_squares(const TemporaryFolder& folder, int64_t count, uint64_t seed,
+                              const std::vector<int64_t>& ids = {1, 2, 3},
+                              CocoLabels labels = CocoLabels::kPlace) {
   const DetectionDataset data = squares(count, seed);
   const std::string name = str("squares-", seed);
   std::filesystem::create_directories(folder / name);
   Json json = {
       {"images", Json::array()}, {"annotations", Json::array()}, {"categories", Json::array()}};
   for (const DetectionCategory& category : data.categories()) {
-    json["categories"].push_back({{"id", category.id}, {"name", category.name}});
+    json["categories"].push_back({{"id", ids[category.id - 1]}, {"name", category.name}});
   }
   for (int64_t i = 0; i < data.size(); ++i) {
     const DetectionSample sample = data.sample(i);
@@ -56,12 +59,12 @@ DetectionDataset coco_squares(const TemporaryFolder& folder, int64_t count, uint
       const BoxCorners& box = object.box;
       json["annotations"].push_back({{"id", json["annotations"].size()},
                                      {"image_id", i},
-                                     {"category_id", object.label + 1},
+                                     {"category_id", ids[object.label]},
                                      {"bbox", {box.left, box.top, box.width(), box.height()}}});
     }
   }
   write_text(folder / name + ".json", json.dump());
-  return read_coco(folder / name + ".json", folder / name);
+  return read_coco(folder / name + ".json", folder / name, labels);
 }
 
 DetectorForgetRequest coco_request(const TemporaryFolder& folder, const std::string& id) {
@@ -179,7 +182,58 @@ void what_does_not_fit_is_refused(void**) {
     none.forget = squares(2);
     return none;
   }());
-  refused(detectors, Code::kInvalidArgument, "image 77 of the forget set has 5 objects", request);
+  // Green ones are to be forgotten, so an image may show as many others as it likes.
+  assert_int_equal(five.objects.size(), 5);
+  DetectorForgetRequest crowded = detector_request("a", {1});
+  std::vector<DetectionObject> green(5, {1, {0, 0, 9, 9}, 81, false});
+  crowded.forget =
+      DetectionDataset({{1, "red"}, {2, "green"}, {3, "blue"}}, {{77, "", five.image, {}, green}});
+  crowded.retain = squares(25).keep_classes({0, 2});
+  refused(detectors, Code::kInvalidArgument, "image 77 of the forget set has 5 objects", crowded);
+
+  request = detector_request("a", {1});
+  request.config.lora_position = LoraPosition::kAttention;
+  refused(detectors, Code::kUnsupported, "no linear for LoRA", request);
+  request = detector_request("a", {1});
+  request.config.prototype_source = PrototypeSource::kRandomNetwork;
+  refused(detectors, Code::kUnsupported, "\"random-network\"", request);
+  request.config = ForgetConfig::defaults_for(MethodKind::kL2, HeadKind::kDetection);
+  request.config.data_ratio = 1;
+  request.config.augment = true;
+  refused(detectors, Code::kUnsupported, "\"l2\" compares outputs", request);
+  request.config.augment = false;
+  request.config.form = Form::kReference;
+  refused(detectors, Code::kInvalidArgument, "the model has the classes 0 to 2", request);
+  ForgetRequest labelled = small_request("a", {1});
+  labelled.config.augment = true;
+  refused(classifiers, Code::kUnsupported, "augment is set, but it is of detectors", labelled);
+  labelled.config.augment = false;
+  labelled.config.lora_position = LoraPosition::kDecoder;
+  refused(classifiers, Code::kUnsupported, "(decoder)", labelled);
+  PretrainRequest training = small_pretraining("a");
+  training.config.augment = true;
+  refused(classifiers, Code::kInvalidArgument, "\"augment\" is true", training);
+}
+
+/// Queries are for what is taught: not for crowds, nor for objects whose names the task drops, nor
+/// for images that only measure.
+void only_what_is_taught_needs_queries(void**) {
+  Engine engine(std::make_shared<LiveModel>(random_detector()), small_options());
+  const auto set = [](std::vector<DetectionObject> objects) {
+    return DetectionDataset(
+        {{1, "red"}, {2, "green"}, {3, "blue"}},
+        {{77, "", at::zeros({3, 32, 32}, at::kByte), {}, std::move(objects)},
+         {78, "", at::zeros({3, 32, 32}, at::kByte), {}, {{2, {0, 0, 9, 9}, 81, false}}}});
+  };
+  DetectorForgetRequest request = detector_request("a", {1}, 1);
+  std::vector<DetectionObject> objects(5, {1, {0, 0, 9, 9}, 81, true});
+  objects.front().crowd = false;
+  objects.resize(9, {0, {3, 3, 20, 20}, 289, false});  // four more, whose names are dropped there
+  request.forget = set(objects);
+  request.validation = set(std::vector<DetectionObject>(6, {1, {0, 0, 9, 9}, 81, false}));
+  const auto job = engine.enqueue(request);
+  assert_true(job->wait(kLong));
+  if (job->status().state == JobState::kFailed) fail_msg("%s", job->error_message().c_str());
 }
 
 // ----------------------------------------------------------------------------- nothing is lost
@@ -201,6 +255,44 @@ void data_in_files_is_read_again(void**) {
   Engine engine(trained_detector(), options_in(folder));
   expect_state(*engine.find("a"), JobState::kSucceeded);
   assert_true(bytes_of(*engine.find("a")) == expected);
+}
+
+/// The numbers of COCO, and the class that the reference form takes for unused.
+void ids_of_coco_are_the_classes_of_a_model(void**) {
+  const TemporaryFolder files, folder;
+  const auto model = [] { return std::make_shared<LiveModel>(random_detector({{"classes", 91}})); };
+  DetectorForgetRequest request = detector_request("a", {18});
+  request.config = ForgetConfig::defaults_for(MethodKind::kL2, HeadKind::kDetection);
+  request.config.form = Form::kReference;
+  request.config.data_ratio = 1;
+  request.config.max_steps = 2;
+  request.config.gate_max_acc_f = request.config.gate_max_acc_r_drop = -1;
+  request.forget = coco_squares(files, 7, 3, {1, 18, 90}, CocoLabels::kId);
+  request.validation = coco_squares(files, 4, 4, {1, 18, 90}, CocoLabels::kId);
+  { Engine(model(), options_in(folder, /*paused=*/true)).enqueue(request); }
+  assert_int_equal(files_in(folder, "data"), 0);
+  Engine engine(model(), options_in(folder));
+  const auto job = engine.find("a");
+  expect_state(*job, JobState::kSucceeded);
+  const Metrics& m = job->result().report->metrics;
+  for (const char* name : {"ap_f", "ap_r", "ap_class.1", "ap_class.18", "ap_class.90"}) {
+    if (!m.contains(name)) fail_msg("the report lacks %s", name);
+  }
+  for (const char* name : {"ap_m", "ap_class.0", "ap_class.12"}) {  // without objects
+    if (m.contains(name)) fail_msg("the report has %s", name);
+  }
+
+  request.request_id = "b";
+  request.classes = {12};
+  expect_error(Code::kNotFound, "class 12 has no sample in the forget set",
+               [&] { engine.enqueue(request); });
+  request.classes = {1};
+  request.forget = coco_squares(files, 7, 5, {1, 12, 90}, CocoLabels::kId);
+  expect_error(Code::kInvalidArgument, "unused class 12, but the task's images show objects of it",
+               [&] { engine.enqueue(request); });
+  request.forget = coco_squares(files, 7, 6, {1, 18, 91}, CocoLabels::kId);
+  expect_error(Code::kInvalidArgument, "has 92 classes, the model knows 91",
+               [&] { engine.enqueue(request); });
 }
 
 void arrays_are_kept_until_the_task_ends(void**) {
@@ -245,6 +337,89 @@ void a_running_task_goes_on(void**) {
   assert_true(bytes_of(*engine.find("a")) == expected);
 }
 
+/// An image is a tensor of its own and all their numbers are one text: more than a file from
+/// outside may hold.
+void many_images_are_kept(void**) {
+  std::vector<DetectionImage> images;
+  for (int64_t i = 0; i < 17'000; ++i) {
+    DetectionImage image;
+    image.id = 100'000 + i;
+    image.pixels = at::full({3, 1, 1}, i % 256, at::kByte);
+    image.objects = {{i % 3, {0, 0, 1, 1}, 1, false}};
+    images.push_back(std::move(image));
+  }
+  const DetectionDataset set({{1, "red"}, {2, "green"}, {3, "blue"}}, std::move(images));
+  const TemporaryFolder folder;
+  write_dataset(folder / "set", set);
+  assert_string_equal(content_digest_of(read_dataset(folder / "set")).c_str(),
+                      set.content_digest().c_str());
+}
+
+using Damage = std::function<void(SafetensorsFile&)>;
+
+/// Of a row of a kept set's "objects".
+Damage with_number(int64_t column, double value) {
+  return [=](SafetensorsFile& file) { file.tensors.at("objects")[1][column].fill_(value); };
+}
+
+/// Of what a kept set says of itself.
+Damage with_fact(const char* name, const Json& value) {
+  return [=](SafetensorsFile& file) {
+    Json facts = Json::parse(file.metadata.at("detection_dataset"));
+    facts[name] = value;
+    file.metadata["detection_dataset"] = facts.dump();
+  };
+}
+
+void damage(const std::string& path, const Damage& how) {
+  SafetensorsFile file = read_safetensors(path);
+  how(file);
+  write_safetensors(path, file.tensors, file.metadata);
+}
+
+void a_damaged_copy_is_refused(void**) {
+  const TemporaryFolder folder;
+  const auto refuse = [&](const char* part, const Damage& how) {
+    write_dataset(folder / "set", squares(5));
+    damage(folder / "set", how);
+    expect_error(Code::kCorrupt, part, [&] { read_dataset(folder / "set"); });
+  };
+  refuse("the image 5 of 5", with_number(0, 5));
+  refuse("the image -1 of 5", with_number(0, -1));
+  refuse("the image nan of 5", with_number(0, NAN));
+  refuse("the image 1e+300 of 5", with_number(0, 1e300));
+  refuse("the category 3 of 3", with_number(1, 3));
+  refuse("the category nan of 3", with_number(1, NAN));
+  refuse("the corners", with_number(4, NAN));
+  refuse("image_ids", with_fact("image_ids", {1, 2, "x", 4, 5}));
+  refuse("lacks \"image.5\"", with_fact("image_ids", {1, 2, 3, 4, 5, 6}));
+  refuse("is given twice", with_fact("image_ids", {1, 2, 3, 4, 4}));
+  refuse("the category 0 of 0", with_fact("categories", nullptr));
+  refuse("must be a JSON object", with_fact("categories", {1, 2, 3}));
+  refuse("left_out", with_fact("left_out", "none"));
+}
+
+void a_damaged_copy_is_awaited(void**) {
+  const TemporaryFolder folder;
+  {
+    Engine engine(trained_detector(), options_in(folder, /*paused=*/true));
+    engine.enqueue(detector_request("a", {1}, 8));
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "engine/data")) {
+    damage(entry.path().string(), with_number(0, NAN));
+  }
+  Engine engine(trained_detector(), options_in(folder));
+  const auto job = engine.find("a");
+  while (job->status().state != JobState::kAwaitingData) {
+    assert_false(ended(job->status().state));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  const DetectorForgetRequest again = detector_request("a", {1}, 8);
+  assert_int_equal(engine.bind(again.forget), 0);
+  assert_int_equal(engine.bind(*again.validation), 1);
+  expect_state(*job, JobState::kSucceeded);
+}
+
 void changed_data_is_awaited(void**) {
   const TemporaryFolder files, copies, folder;
   {
@@ -274,9 +449,14 @@ int main() {
       cmocka_unit_test(a_category_is_forgotten_and_the_others_stay),
       cmocka_unit_test(the_gate_speaks_of_precision),
       cmocka_unit_test(what_does_not_fit_is_refused),
+      cmocka_unit_test(only_what_is_taught_needs_queries),
       cmocka_unit_test(data_in_files_is_read_again),
+      cmocka_unit_test(ids_of_coco_are_the_classes_of_a_model),
       cmocka_unit_test(arrays_are_kept_until_the_task_ends),
       cmocka_unit_test(a_running_task_goes_on),
+      cmocka_unit_test(many_images_are_kept),
+      cmocka_unit_test(a_damaged_copy_is_refused),
+      cmocka_unit_test(a_damaged_copy_is_awaited),
       cmocka_unit_test(changed_data_is_awaited),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

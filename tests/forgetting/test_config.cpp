@@ -34,6 +34,18 @@ void settings_of_the_first_version_keep_their_text(void**) {
   assert_string_equal(changed.dump().c_str(), first);
 }
 
+/// As above, of pre-training: digests are made of it.
+void pretraining_settings_keep_their_text(void**) {
+  PretrainConfig config;
+  const Json all = config.to_json(), text = config.identity();
+  assert_int_equal(all.size(), 16);
+  assert_int_equal(text.size(), 15);
+  assert_false(text.contains("augment"));
+  config.augment = true;
+  assert_true(config.identity() == config.to_json());
+  assert_true(config.identity().at("augment") == true);
+}
+
 void defaults_follow_method_and_head(void**) {
   const auto linear = ForgetConfig::defaults_for(MethodKind::kGsLoraPlusPlus, HeadKind::kLinear);
   assert_true(linear.to_json() == ForgetConfig{}.to_json());
@@ -65,7 +77,7 @@ void json_holds_every_field_and_comes_back(void**) {
   config.average_start_epoch = -7;
   config.dropout = -0.0;
   const Json json = config.to_json();
-  assert_int_equal(json.size(), 46);
+  assert_int_equal(json.size(), 47);
   assert_string_equal(json["method"].get<std::string>().c_str(), "gs-lora");
   assert_string_equal(json["grouping"].get<std::string>().c_str(), "matrix");
   assert_string_equal(json["prototype_source"].get<std::string>().c_str(), "task-start");
@@ -184,7 +196,7 @@ void method_info_describes_every_setting(void**) {
 
 void pretraining_is_checked_too(void**) {
   PretrainConfig{}.validate();
-  assert_int_equal(PretrainConfig{}.to_json().size(), 15);
+  assert_int_equal(PretrainConfig{}.to_json().size(), 16);
   PretrainConfig config;
   config.label_smoothing = 1;
   expect_error(Code::kInvalidArgument,
@@ -206,6 +218,7 @@ int main() {
   using namespace lethe;
   const CMUnitTest tests[] = {
       cmocka_unit_test(settings_of_the_first_version_keep_their_text),
+      cmocka_unit_test(pretraining_settings_keep_their_text),
       cmocka_unit_test(defaults_follow_method_and_head),
       cmocka_unit_test(json_holds_every_field_and_comes_back),
       cmocka_unit_test(update_changes_only_what_is_named),

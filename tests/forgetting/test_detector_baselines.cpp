@@ -348,6 +348,7 @@ void the_defaults_are_those_of_the_published_code(void**) {
     const ForgetConfig c = ForgetConfig::defaults_for(kind, HeadKind::kDetection);
     c.validate();
     expect_close(c.learning_rate, 6e-4);
+    expect_close(c.min_learning_rate, 6e-4);
     expect_close(c.gradient_clip, 0.1);
     assert_int_equal(c.epochs, 30);  // of SCRUB three rounds of ten
     assert_int_equal(c.forget_batch, 32);

@@ -116,6 +116,30 @@ void a_task_with_search(void**) {
   assert_true(accuracy(base, a, {0, 2, 3}) >= accuracy(base, b, {0, 2, 3}) - 3);
 }
 
+/// The search begins with the averaged weights, so averaging changes what it leaves.
+void the_search_begins_with_the_average(void**) {
+  ForgetConfig config = quick(40);
+  config.grouping = Grouping::kLora;
+  config.epochs = 4;
+  config.structure_search = StructureSearch::kSparsest;
+  const at::Tensor plain = run(task_of(config, {1})).lora->values();
+  config.average_start_epoch = 0;
+  config.average_decay = 1;  // the mean stays that of the first epoch
+  const ForgetTask task = task_of(config, {1});
+  ForgetConfig without = config;
+  without.structure_search = StructureSearch::kOff;
+  const ForgetResult mean = run(task_of(without, {1}));
+  const ForgetResult found = run(task);
+  assert_false(at::equal(found.lora->values(), plain));
+  // What is left lies nearer to the mean than to the end of a training without one.
+  const auto far = [&](const at::Tensor& from) {
+    return (found.lora->values() - from).norm().item<double>();
+  };
+  ForgetConfig never = without;
+  never.average_start_epoch = -1;
+  assert_true(far(mean.lora->values()) < far(run(task_of(never, {1})).lora->values()));
+}
+
 }  // namespace
 }  // namespace lethe::testing
 
@@ -127,6 +151,7 @@ int main() {
       cmocka_unit_test(what_is_needed_comes_back),
       cmocka_unit_test(the_mark_is_half_a_point_and_the_gate),
       cmocka_unit_test(a_task_with_search),
+      cmocka_unit_test(the_search_begins_with_the_average),
   };
   return cmocka_run_group_tests_name("structure search", tests, nullptr, nullptr);
 }

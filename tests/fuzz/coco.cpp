@@ -10,4 +10,5 @@ FUZZ_TARGET(coco) {
   const DetectionDataset data = read_coco(annotations.path(), folder.path());
   data.info();
   for (int64_t i = 0; i < data.size(); ++i) data.objects(i);
+  read_coco(annotations.path(), folder.path(), CocoLabels::kId).info();
 }

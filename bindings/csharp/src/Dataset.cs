@@ -126,7 +126,9 @@ namespace Lethe
 
         /// <summary>Reads COCO instances: one JSON file with "images", "annotations" and
         /// "categories", and the folder of its images. A category's class is its place by ascending
-        /// id. Images are decoded when they are looked at. Boxes are cut at the image's border;
+        /// id, 0 to 79 of COCO's own files: for models that are trained on such a dataset;
+        /// checkpoints from elsewhere are often numbered by the ids, see <see cref="FromCocoIds"/>.
+        /// Images are decoded when they are looked at. Boxes are cut at the image's border;
         /// those without an area are left out and counted ("left_out" of <see cref="InfoJson"/>).
         /// Crowds are neither learnt nor counted, as COCO does.</summary>
         /// <param name="runtime">Where it lives.</param>
@@ -141,6 +143,27 @@ namespace Lethe
             string imageFolder)
         {
             Native.dataset_from_coco(Check.NotNull(runtime, nameof(runtime)).Handle,
+                Text.Required(annotationsPath, nameof(annotationsPath)),
+                Text.Required(imageFolder, nameof(imageFolder)), out DatasetHandle dataset);
+            return new Dataset(dataset);
+        }
+
+        /// <summary>Reads COCO instances as <see cref="FromCoco"/> does, but a category's class is
+        /// its id. For models whose outputs are numbered as COCO numbers its categories, 91 of them
+        /// in the public checkpoints. The classes are 0 to the highest id of the file; numbers that
+        /// it leaves out are classes without objects, called "unused 12", and no figure counts
+        /// them.</summary>
+        /// <param name="runtime">Where it lives.</param>
+        /// <param name="annotationsPath">The JSON file.</param>
+        /// <param name="imageFolder">The folder of the images.</param>
+        /// <returns>A dataset with boxes, of the caller's.</returns>
+        /// <exception cref="LetheException">As <see cref="FromCoco"/>, and <see
+        /// cref="Status.InvalidArgument"/>: an id below 0 or above 9999; the message names
+        /// it.</exception>
+        public static Dataset FromCocoIds(LetheRuntime runtime, string annotationsPath,
+            string imageFolder)
+        {
+            Native.dataset_from_coco_ids(Check.NotNull(runtime, nameof(runtime)).Handle,
                 Text.Required(annotationsPath, nameof(annotationsPath)),
                 Text.Required(imageFolder, nameof(imageFolder)), out DatasetHandle dataset);
             return new Dataset(dataset);

@@ -51,7 +51,7 @@ namespace Lethe
             handle.Dispose();
         }
 
-        /// <summary>Semantic version of the native library, for example "0.4.0".</summary>
+        /// <summary>Semantic version of the native library, for example "0.5.0".</summary>
         public static string Version
         {
             get

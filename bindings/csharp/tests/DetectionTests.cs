@@ -153,9 +153,17 @@ namespace Lethe.Tests
                 Assert.Fails(Status.NotFound, "a.pgm", () => data.Image(0, out _, out _));
             }
             Assert.Fails(Status.NotFound, "a.pgm", () => Dataset.FromCoco(runtime, coco, folder));
+            Assert.Fails(Status.NotFound, "a.pgm",
+                () => Dataset.FromCocoIds(runtime, coco, folder));
 
             const string name = "a \"big\" \\ dog";
             File.WriteAllText(photo, "P5 4 2 255\n12345678");
+            using (Dataset data = Dataset.FromCocoIds(runtime, coco, folder))
+            {
+                Assert.Equal(9L, data.Objects(0)[0].Label);
+                Assert.Equal(3L, data.Objects(0)[1].Label);
+                Assert.Contains(data.InfoJson(), "\"class_count\":10");
+            }
             File.WriteAllText(Path.Combine(folder, "a.xml"), "<annotation><filename>a.pgm</filename>"
                 + "<size><width>4</width><height>2</height><depth>1</depth></size><object><name>"
                 + name + "</name><bndbox><xmin>2</xmin><ymin>1</ymin><xmax>3</xmax><ymax>2</ymax>"

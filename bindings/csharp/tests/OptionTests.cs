@@ -38,6 +38,11 @@ namespace Lethe.Tests
                                 said.Replace("-", "").Replace("_", ""));
                             continue;
                         }
+                        if (value is bool flag)
+                        {
+                            Assert.Equal(flag ? "true" : "false", said);
+                            continue;
+                        }
                         Assert.Equal(Convert.ToDouble(value, CultureInfo.InvariantCulture),
                             double.Parse(said, CultureInfo.InvariantCulture));
                     }
@@ -63,14 +68,14 @@ namespace Lethe.Tests
                 Form = Form.Reference, LoraPosition = LoraPosition.Attention, FirstBlock = 1,
                 StructureSearch = StructureSearch.Sparsest, Audits = Audits.Probe | Audits.Relearning,
                 PenaltyWeight = 1.5, DistillationWeight = 2.5, ReplayWeight = 3.5, Temperature = 4.5,
-                Smoothing = 5.5, GradientClip = 6.5, PrototypeSource = PrototypeSource.RandomNetwork
+                Smoothing = 5.5, GradientClip = 6.5, Augment = true, PrototypeSource = PrototypeSource.RandomNetwork
             };
             string json = config.ToJson();
             Assert.Contains(json, "\"method\":\"der++\"", "\"form\":\"reference\"",
                 "\"lora_position\":\"attention\"", "\"first_block\":1",
                 "\"structure_search\":\"sparsest\"", "\"audits\":12", "\"penalty_weight\":1.5",
                 "\"distillation_weight\":2.5", "\"replay_weight\":3.5", "\"temperature\":4.5",
-                "\"smoothing\":5.5", "\"gradient_clip\":6.5",
+                "\"smoothing\":5.5", "\"gradient_clip\":6.5", "\"augment\":true",
                 "\"prototype_source\":\"random-network\"");
             ForgetConfig again = ForgetConfig.FromJson(json);
             foreach (PropertyInfo property in typeof(ForgetConfig).GetProperties())

@@ -71,12 +71,12 @@ extern "C" {
 /* ================================================================== 1. Version and errors */
 
 #define LETHE_VERSION_MAJOR 0
-#define LETHE_VERSION_MINOR 4
+#define LETHE_VERSION_MINOR 5
 #define LETHE_VERSION_PATCH 0
 /** For `#if LETHE_VERSION_NUMBER >= ...`: major * 10000 + minor * 100 + patch. */
-#define LETHE_VERSION_NUMBER 400
+#define LETHE_VERSION_NUMBER 500
 /** The ABI this header describes: major << 16 | minor. */
-#define LETHE_ABI_VERSION 0x00010003u
+#define LETHE_ABI_VERSION 0x00010004u
 
 typedef int32_t lethe_status;
 enum {
@@ -119,7 +119,7 @@ typedef const lethe_api_v1* (*lethe_get_api_function)(uint32_t major);
  *  Example: `const lethe_api_v1* lethe = lethe_get_api(1);` */
 LETHE_API const lethe_api_v1* lethe_get_api(uint32_t major);
 
-/** Semantic version of the loaded library, for example "0.4.0". Borrowed for ever. [any-thread] [fast]
+/** Semantic version of the loaded library, for example "0.5.0". Borrowed for ever. [any-thread] [fast]
  *  Example: `puts(lethe_version_string());` */
 LETHE_API const char* lethe_version_string(void);
 
@@ -147,11 +147,11 @@ LETHE_API void lethe_last_error_clear(void);
 
 /** Bytes that Lethe hands over: JSON text, logits, a serialised adapter. Immutable. */
 typedef struct lethe_buffer lethe_buffer;
-/** The surroundings of models and datasets: log and memory accounting. Many may coexist. */
+/** The surroundings of models and datasets: where the log goes. Many may coexist. */
 typedef struct lethe_runtime lethe_runtime;
 /** A base model and its stack of adapters. */
 typedef struct lethe_model lethe_model;
-/** Labelled images in memory. */
+/** Labelled images, or images with boxes; from files with boxes they are read when they are needed. */
 typedef struct lethe_dataset lethe_dataset;
 /** A queue of tasks for one model and the thread that works them off. */
 typedef struct lethe_engine lethe_engine;
@@ -312,7 +312,8 @@ LETHE_API lethe_status lethe_limits_init(lethe_limits* limits, size_t size);
  *  which is read without running anything in it.
  *
  *  Names of torchvision, timm and Hugging Face (vit), of the paper's code (face_vit) and of the published
- *  code and Hugging Face (deformable_detr) are understood;
+ *  code and Hugging Face (deformable_detr) are understood; since 1.4 also a torchvision ResNet by itself,
+ *  as the backbone of a deformable_detr whose other weights are then random, to be pre-trained.
  *  float16 and bfloat16 become float32. LoRA tensors in a checkpoint of the paper's code are left out,
  *  because its weights already contain them. Every tensor must be there with the right shape, and no
  *  other. All or nothing: on failure the model is unchanged.
@@ -487,9 +488,11 @@ LETHE_API lethe_status lethe_dataset_from_image_folder(lethe_runtime* runtime, c
                                                        lethe_dataset** out_dataset);
 
 /** Reads COCO instances: one JSON file with "images", "annotations" and "categories", and the folder of
- *  its images. A category's class is its place by ascending id. Images are decoded when they are looked
- *  at. Boxes are cut at the image's border; those without an area are left out and counted
- *  ("left_out" of lethe_dataset_info_json). Crowds are neither learnt nor counted, as COCO does.
+ *  its images. A category's class is its place by ascending id, 0 to 79 of COCO's own files: for models
+ *  that are trained on such a dataset; checkpoints from elsewhere are often numbered by the ids, see
+ *  lethe_dataset_from_coco_ids. Images are decoded when they are looked at. Boxes are cut at the image's
+ *  border; those without an area are left out and counted ("left_out" of lethe_dataset_info_json).
+ *  Crowds are neither learnt nor counted, as COCO does.
  *
  *  A dataset with boxes is for detectors only; lethe_engine_enqueue and its kin take it as they take
  *  images with labels, an image holding any number of objects.
@@ -502,6 +505,22 @@ LETHE_API lethe_status lethe_dataset_from_coco(lethe_runtime* runtime,
                                                const char* annotations_path,
                                                const char* image_folder,
                                                lethe_dataset** out_dataset);
+
+/** Reads COCO instances as lethe_dataset_from_coco does, but a category's class is its id. For models
+ *  whose outputs are numbered as COCO numbers its categories, 91 of them in the public checkpoints
+ *  (Deformable DETR's own, Hugging Face's): there class 18 is the category 18, "dog", whose place is 16.
+ *
+ *  The classes are 0 to the highest id of the file. Numbers that it leaves out are classes without
+ *  objects, called "unused 12" in lethe_dataset_info_json; no figure counts them. Validation sets and
+ *  what else meets such a dataset in one task are to be read in the same way.
+ *
+ *  LETHE_E_INVALID_ARGUMENT: an id below 0 or above 9999; the message names it. Otherwise as
+ *  lethe_dataset_from_coco. Since ABI 1.4. [any-thread] [io]
+ *  Example: `lethe_dataset_from_coco_ids(rt, "instances_val2017.json", "val2017", &d);` */
+LETHE_API lethe_status lethe_dataset_from_coco_ids(lethe_runtime* runtime,
+                                                   const char* annotations_path,
+                                                   const char* image_folder,
+                                                   lethe_dataset** out_dataset);
 
 /** Reads Pascal VOC: a folder of XML files, one an image, and the folder of the images (may be the
  *  same). `class_names_json`: the classes in their order, as ["cat","dog"]; NULL: all names found, in
@@ -636,7 +655,11 @@ enum {
 typedef int32_t lethe_lora_position;
 enum {
   LETHE_LORA_FFN = 1,      /**< the linears of the model spec's adapter_layers */
-  LETHE_LORA_ATTENTION = 2 /**< queries, keys and values */
+  LETHE_LORA_ATTENTION = 2, /**< queries, keys and values; of image classifiers */
+  LETHE_LORA_ENCODER = 3,  /**< since 1.4: as LETHE_LORA_FFN, in the encoder's blocks alone */
+  LETHE_LORA_DECODER = 4   /**< since 1.4: in the decoder's alone, of detectors. Without dropout what
+                                the encoder makes of images of one size is computed once and kept, as
+                                prefix_cache_bytes allows */
 };
 
 typedef int32_t lethe_structure_search;
@@ -720,7 +743,8 @@ typedef struct lethe_forget_config {
   int32_t few_shot;      /**< k > 0: k samples a class instead of data_ratio; default 0 */
   int64_t max_steps;     /**< stop after so many steps, the schedule scaled to them; 0: by epochs */
   double learning_rate;  /**< default 1e-2 */
-  double min_learning_rate; /**< cosine end; default 1e-5 */
+  double min_learning_rate; /**< cosine end, at most learning_rate; default 1e-5, detectors the
+                                 learning rate: no decay */
   double weight_decay;   /**< decoupled; default 0.05 */
   double data_ratio;     /**< part of the forget and of the retain samples used, (0,1]; default 0.1 */
   double dropout;        /**< while training; negative (default): the model spec's */
@@ -760,6 +784,10 @@ typedef struct lethe_forget_config {
   double smoothing;        /**< since 1.2: of SCRUB-S */
   double gradient_clip;    /**< since 1.3: largest norm of a step's gradient; 0
                                 (default): any; detectors 0.1 */
+  int32_t augment;         /**< since 1.4: of detectors with GS-LoRA(++): 1: images are flipped, resized
+                                and cropped at random, sizes in proportion to the model's, as the
+                                published runs do; no map is kept then. Default 0: as they are */
+  int32_t reserved2;
 } lethe_forget_config;
 
 /** Defaults for one method and head: losses scale with the head, so they differ. Settings that another
@@ -819,6 +847,9 @@ typedef struct lethe_pretrain_config {
   int32_t progress_interval; /**< steps between progress events; default 10 */
   int32_t reserved0;
   uint64_t reserved[16];
+  int32_t augment;           /**< since 1.4: of detectors: 1: images are flipped, resized and cropped at
+                                  random, as DETR is trained; default 0 */
+  int32_t reserved1;
 } lethe_pretrain_config;
 
 /** Fills `config` with the defaults. [any-thread] [fast]
@@ -1077,8 +1108,10 @@ LETHE_API lethe_status lethe_job_cancel(lethe_job* job);
 LETHE_API const char* lethe_job_error(const lethe_job* job);
 
 /** What an ended job left. The adapter exists after success of a forget task (else NULL), the report
- *  also after a rejection. Either output may be NULL. LETHE_E_STATE: not ended, or it left nothing
- *  because it failed or was cancelled. [any-thread] [fast]
+ *  also after a rejection. Either output may be NULL. Of a job that ended in an earlier run of an
+ *  engine with a folder both are read from the folder. LETHE_E_STATE: not ended, or it left nothing
+ *  because it failed or was cancelled. LETHE_E_IO, LETHE_E_CORRUPT: the folder cannot be read, or what
+ *  it keeps is damaged. [any-thread] [io]
  *  Example: `lethe_job_result(job, &adapter, &report);` */
 LETHE_API lethe_status lethe_job_result(const lethe_job* job, lethe_adapter** out_adapter,
                                         lethe_report** out_report);
@@ -1317,7 +1350,8 @@ LETHE_API const char* lethe_report_metric_name(const lethe_report* report, int32
  *    ..._before, ..._start         the same classes with the base, at this task's start
  *    h, h_start                    2 acc_r drop / (acc_r + drop), drop = acc_f_before - acc_f (or _start)
  *    ..._margin                    since 1.2: all of these with the head's margin at the true class
- *    over_forgetting               since 1.2: points of acc_r lost since the base
+ *    over_forgetting               since 1.2: points of acc_r lost since the base; since 1.4 the JSON says
+ *                                  as "over_forgets" whether they are more than 10
  *    groups_kept, groups_total     of methods with LoRA; since 1.2 zero_group_ratio, percent
  *    tunable_ratio                 since 1.2: what training could change, percent of all parameters
  *    steps, seconds, peak_memory_mib (since 1.2, of the process so far)
@@ -1328,7 +1362,8 @@ LETHE_API const char* lethe_report_metric_name(const lethe_report* report, int32
  *                                  ..._advantage |2 auc - 1|, ..._tpr percent found at 1 % false alarms
  *    mia_lira_auc, mia_..._auc_retrain, mia_..._gap   with LETHE_AUDIT_RETRAIN: LiRA by these networks,
  *                                  what they have themselves, and the distance from it
- *    verification_auc_r, _tar_r, _eer_r, and _f; verification_tar_f_at_r   see src/engine/audit.h
+ *    verification_auc_r, _tar_r, _eer_r, and _f; verification_tar_f_at_r   see src/engine/audit.h;
+ *                                  since 1.4 _f also of a single class, against all others
  *    probe_f, probe_r              percent that a linear probe on the embeddings gets right
  *    relearning_steps, relearning_reached   until half of the base's accuracy is back
  *  [any-thread] [fast]

@@ -189,6 +189,8 @@ struct lethe_api_v1 {
       int32_t most, int32_t threads, lethe_buffer** out_detections);
   lethe_status (*model_detect_dataset)(const lethe_model* model, const lethe_dataset* dataset,
       int32_t most, int32_t threads, lethe_buffer** out_detections);
+  lethe_status (*dataset_from_coco_ids)(lethe_runtime* runtime, const char* annotations_path,
+      const char* image_folder, lethe_dataset** out_dataset);
 };
 
 /** Every function of the table, in its order. */
@@ -306,6 +308,7 @@ struct lethe_api_v1 {
   X(dataset_objects) \
   X(dataset_drop_objects) \
   X(model_detect) \
-  X(model_detect_dataset)
+  X(model_detect_dataset) \
+  X(dataset_from_coco_ids)
 
 #endif /* LETHE_LETHE_API_H_ */

@@ -17,10 +17,11 @@
 /* The requests, and what differs from Lethe's defaults for the method and a detector. */
 #define DEFAULT_FORGET "Trouser,Bag/Sandal,Dress/Ankle boot,Pullover"
 #define DEFAULT_SEED 1337
-#define TASK_SETTINGS                                                                   \
-  "{\"max_steps\":500,\"data_ratio\":1,\"forget_batch\":16,\"retain_batch\":32,"        \
-  "\"learning_rate\":0.01,\"lora_alpha\":8,\"gradient_clip\":1,\"forget_weight\":0.06," \
-  "\"grouping\":\"lora\",\"sparsity\":\"proximal\",\"proximal_weight\":14,"             \
+#define TASK_SETTINGS                                                            \
+  "{\"max_steps\":500,\"data_ratio\":1,\"forget_batch\":16,\"retain_batch\":32," \
+  "\"learning_rate\":0.01,\"min_learning_rate\":1e-5,\"lora_alpha\":8,"          \
+  "\"gradient_clip\":1,\"forget_weight\":0.06,"                                  \
+  "\"grouping\":\"lora\",\"sparsity\":\"proximal\",\"proximal_weight\":14,"      \
   "\"structure_start_epoch\":8,\"average_start_epoch\":20}"
 /* The gate, on scenes held out: AP_f in percent, and the part of the pre-trained model's AP_r. */
 #define GATE_MAX_AP_F 3.0

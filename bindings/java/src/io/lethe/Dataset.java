@@ -142,10 +142,11 @@ public final class Dataset extends Handle {
 
   /**
    * Reads COCO instances: one JSON file with "images", "annotations" and "categories", and the
-   * folder of its images. A category's class is its place by ascending id. Images are decoded when
-   * they are looked at. Boxes are cut at the image's border; those without an area are left out and
-   * counted ("left_out" of {@link #infoJson()}). Crowds are neither learnt nor counted, as COCO
-   * does.
+   * folder of its images. A category's class is its place by ascending id, 0 to 79 of COCO's own
+   * files: for models that are trained on such a dataset; checkpoints from elsewhere are often
+   * numbered by the ids, see {@link #fromCocoIds fromCocoIds}. Images are decoded when they are
+   * looked at. Boxes are cut at the image's border; those without an area are left out and counted
+   * ("left_out" of {@link #infoJson()}). Crowds are neither learnt nor counted, as COCO does.
    *
    * @param runtime its surroundings
    * @param annotations the JSON file
@@ -161,6 +162,28 @@ public final class Dataset extends Handle {
     try (Pointer r = Check.present(runtime, "runtime").use()) {
       return new Dataset(Buffers.handle(
           out -> Native.dataset_from_coco(r.address, annotationsPath, imagePath, out)));
+    }
+  }
+
+  /**
+   * Reads COCO instances as {@link #fromCoco fromCoco} does, but a category's class is its id. For
+   * models whose outputs are numbered as COCO numbers its categories, 91 of them in the public
+   * checkpoints. The classes are 0 to the highest id of the file; numbers that it leaves out are
+   * classes without objects, called "unused 12", and no figure counts them.
+   *
+   * @param runtime its surroundings
+   * @param annotations the JSON file
+   * @param imageFolder folder of the images
+   * @return a new dataset with boxes
+   * @throws LetheException as fromCoco, and {@link Status#INVALID_ARGUMENT}: an id below 0 or above
+   *     9999; the message names it
+   */
+  public static Dataset fromCocoIds(LetheRuntime runtime, Path annotations, Path imageFolder) {
+    String annotationsPath = Check.path(annotations, "annotations");
+    String imagePath = Check.path(imageFolder, "imageFolder");
+    try (Pointer r = Check.present(runtime, "runtime").use()) {
+      return new Dataset(Buffers.handle(
+          out -> Native.dataset_from_coco_ids(r.address, annotationsPath, imagePath, out)));
     }
   }
 

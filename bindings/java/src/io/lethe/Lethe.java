@@ -12,7 +12,7 @@ public final class Lethe {
   /**
    * Semantic version of the loaded library.
    *
-   * @return for example "0.4.0"
+   * @return for example "0.5.0"
    */
   public static String version() {
     NativeLibrary.load();

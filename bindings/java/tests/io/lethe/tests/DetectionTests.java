@@ -182,8 +182,14 @@ final class DetectionTests {
       fails(Status.NOT_FOUND, "a.pgm", () -> data.image(0));
     }
     fails(Status.NOT_FOUND, "a.pgm", () -> Dataset.fromCoco(RUNTIME, coco, folder));
+    fails(Status.NOT_FOUND, "a.pgm", () -> Dataset.fromCocoIds(RUNTIME, coco, folder));
 
     Files.write(folder.resolve("a.pgm"), "P5 4 2 255\n12345678".getBytes());
+    try (Dataset data = Dataset.fromCocoIds(RUNTIME, coco, folder)) {
+      equal(9L, data.objects(0).get(0).label());
+      equal(3L, data.objects(0).get(1).label());
+      check(data.infoJson().contains("\"class_count\":10"), "9 is the highest id");
+    }
     String name = "a \"big\" \\ dog";
     Files.writeString(folder.resolve("a.xml"), "<annotation><filename>a.pgm</filename><size>"
         + "<width>4</width><height>2</height><depth>1</depth></size><object><name>" + name
@@ -206,6 +212,8 @@ final class DetectionTests {
     raises(NullPointerException.class, () -> Dataset.fromVoc(RUNTIME, null, folder, null));
     raises(NullPointerException.class, () -> Dataset.fromCoco(RUNTIME, coco, null));
     raises(NullPointerException.class, () -> Dataset.fromCoco(null, coco, folder));
+    raises(NullPointerException.class, () -> Dataset.fromCocoIds(RUNTIME, null, folder));
+    raises(NullPointerException.class, () -> Dataset.fromCocoIds(null, coco, folder));
   }
 
   static void aDetectorFindsObjects() {

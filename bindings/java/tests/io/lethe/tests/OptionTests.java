@@ -54,7 +54,7 @@ final class OptionTests {
             equal(field.group(2).replace("\"", "").replace('_', '-'), word);
           }
         }
-        equal(46, fields);
+        equal(47, fields);
       }
     }
     equal(3.0, ForgetConfig.defaults(Method.EWC, Head.LINEAR).penaltyWeight());
@@ -72,13 +72,14 @@ final class OptionTests {
         .form(Form.REFERENCE).loraPosition(LoraPosition.ATTENTION).firstBlock(1)
         .structureSearch(StructureSearch.SPARSEST).audits(Audits.PROBE | Audits.RELEARNING)
         .penaltyWeight(1.5).distillationWeight(2.5).replayWeight(3.5).temperature(4.5)
-        .smoothing(5.5).gradientClip(6.5).prototypeSource(PrototypeSource.RANDOM_NETWORK).build();
+        .smoothing(5.5).gradientClip(6.5).augment(true)
+        .prototypeSource(PrototypeSource.RANDOM_NETWORK).build();
     String json = config.toJson();
     for (String part : List.of("\"method\":\"der++\"", "\"form\":\"reference\"",
         "\"lora_position\":\"attention\"", "\"first_block\":1",
         "\"structure_search\":\"sparsest\"", "\"audits\":12", "\"penalty_weight\":1.5",
         "\"distillation_weight\":2.5", "\"replay_weight\":3.5", "\"temperature\":4.5",
-        "\"smoothing\":5.5", "\"gradient_clip\":6.5",
+        "\"smoothing\":5.5", "\"gradient_clip\":6.5", "\"augment\":true",
         "\"prototype_source\":\"random-network\"")) {
       check(json.contains(part), part + " is not in " + json);
     }
