@@ -105,6 +105,12 @@ Field<Config> since(int32_t minor, Field<Config> field) {
   return field;
 }
 
+/// Json's own comparison makes a Json of the text, for which there may be no memory, and may not
+/// throw.
+bool is_word(const Json& value, const char* text) {
+  return value.is_string() && value.get_ref<const std::string&>() == text;
+}
+
 template <typename Enum>
 using Words = std::vector<std::pair<const char*, Enum>>;
 
@@ -119,7 +125,7 @@ Field<Config> word(const char* name, Enum Config::*member, const Words<Enum>& wo
           meaning,
           [words](const Json& value) {
             for (const auto& [text, unused] : words) {
-              if (value == text) return true;
+              if (is_word(value, text)) return true;
             }
             return false;
           },
@@ -131,7 +137,7 @@ Field<Config> word(const char* name, Enum Config::*member, const Words<Enum>& wo
           },
           [member, words](Config& config, const Json& given) {
             for (const auto& [text, value] : words) {
-              if (given == text) config.*member = value;
+              if (is_word(given, text)) config.*member = value;
             }
           }};
 }
