@@ -34,6 +34,7 @@ inline bool trains_lora(MethodKind kind) {
   return kind == MethodKind::kGsLora || kind == MethodKind::kGsLoraPlusPlus;
 }
 /// What the paper's code does, to compare with its tables, or what it meant (algorithm.md 10).
+/// method.h lists what has no reference form.
 enum class Form : int32_t { kCorrected = 1, kReference = 2 };
 enum class Sparsity : int32_t { kSubgradient = 1, kProximal = 2 };
 enum class PrototypeSource : int32_t { kOriginal = 1, kTaskStart = 2, kRandomNetwork = 3 };

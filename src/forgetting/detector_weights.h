@@ -11,8 +11,9 @@
 // a two-stage model proposes. What forget objects are trained towards, instead of wrong labels:
 //   Form::kCorrected  nothing: they count as background, in images whose number of objects (what
 //                     losses are divided by) stays what it was
-//   Form::kReference  class 12, as in the paper's code, where COCO has no category 12: another way
-//                     to say "nothing that counts" that needs an unused class
+//   Form::kReference  class 12, as in the paper's code, where labels are COCO's category ids and 12
+//                     is none (CocoLabels::kId): another way to say "nothing that counts" that
+//                     needs an unused class
 #pragma once
 
 #include <optional>
