@@ -47,9 +47,7 @@ inline std::shared_ptr<LiveModel> trained_detector() {
     const auto model = std::make_shared<LiveModel>(random_detector());
     Engine engine(model, small_options());
     const auto job = engine.enqueue(detector_pretraining("base", 700));
-    if (!job->wait(kLong) || job->status().state != JobState::kSucceeded) {
-      fail_msg("pre-training: %s", job->error_message().c_str());
-    }
+    require_trained(*job);
     return model->snapshot()->base;
   }();
   return std::make_shared<LiveModel>(base);

@@ -1,6 +1,9 @@
 // Requests that a tiny model works off in milliseconds, and what tests look at meanwhile.
 #pragma once
 
+#include <cstdio>
+#include <cstdlib>
+
 #include "adapters/small_adapter.h"
 #include "engine/engine.h"
 #include "test.h"
@@ -80,15 +83,23 @@ inline void wait_for_step(const Job& job) {
 
 inline constexpr std::chrono::milliseconds kLong{120'000};  // a test that needs it has failed
 
+/// Waits for what all tests begin with, however slow a sanitizer makes it. Without it none can go
+/// on; and a failed assertion would leave the initialiser of a static, which nobody could enter
+/// again.
+inline void require_trained(const Job& job) {
+  job.wait(std::nullopt);
+  if (job.status().state == JobState::kSucceeded) return;
+  std::fprintf(stderr, "pre-training: %s\n", job.error_message().c_str());
+  std::abort();
+}
+
 /// A model that tells the four classes of small_set() apart; trained once for all tests.
 inline std::shared_ptr<LiveModel> trained_model() {
   static const std::shared_ptr<const BaseModel> base = [] {
     const auto model = small_live_model();
     Engine engine(model, small_options());
     const auto job = engine.enqueue(small_pretraining("base"));
-    if (!job->wait(kLong) || job->status().state != JobState::kSucceeded) {
-      fail_msg("pre-training: %s", job->error_message().c_str());
-    }
+    require_trained(*job);
     return model->snapshot()->base;
   }();
   return std::make_shared<LiveModel>(base);
