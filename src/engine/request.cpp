@@ -81,25 +81,19 @@ void check_fits_model(const Data& dataset, const BaseModel& base, const char* na
   check_images(dataset, base, name);
 }
 
-void check_method(const ForgetRequest& request, const BaseModel& base) {
-  const ForgetConfig& config = request.config;
-  require(!config.augment, Code::kUnsupported,
+void check_method(const ForgetRequest& request) {
+  require(!request.config.augment, Code::kUnsupported,
           "augment is set, but it is of detectors; leave it out");
-  if (trains_lora(config.method)) {
-    lora_sites(base.model(), config.lora_position, config.first_block);
-  }
 }
-void check_method(const DetectorForgetRequest& request, const BaseModel& base) {
+void check_method(const DetectorForgetRequest& request) {
   const ForgetConfig& config = request.config;
   detector_method_of(config.method);
-  if (trains_lora(config.method)) {
-    lora_sites(base.model(), config.lora_position, config.first_block);
-  } else {
-    require(!config.augment, Code::kUnsupported, "augment is set, but \"",
-            method_name(config.method),
-            "\" compares outputs for the same images; leave it out or use gs-lora++");
-  }
-  require(config.prototype_source != PrototypeSource::kRandomNetwork, Code::kUnsupported,
+  require(!config.augment || trains_lora(config.method), Code::kUnsupported,
+          "augment is set, but it is of gs-lora and gs-lora++; leave it out with ",
+          method_name(config.method));
+  require(config.method != MethodKind::kGsLoraPlusPlus ||
+              config.prototype_source != PrototypeSource::kRandomNetwork,
+          Code::kUnsupported,
           "prototype_source is \"random-network\", but a detector's prototypes are rows of its "
           "classifier; use \"original\" or \"task-start\"");
   require(config.audits == 0, Code::kUnsupported, "audits is ", config.audits,
@@ -204,7 +198,10 @@ ForgetPlanOn<Data> plan_forgetting(const ForgetRequestOn<Data>& request, const S
   require(request.config.first_block < base.model().blocks(), Code::kInvalidArgument,
           "first_block is ", request.config.first_block, ", the model has the blocks 0 to ",
           base.model().blocks() - 1);
-  check_method(request, base);
+  check_method(request);
+  if (trains_lora(request.config.method)) {  // throws where there is none
+    lora_sites(base.model(), request.config.lora_position, request.config.first_block);
+  }
 
   const Classes classes = sorted(request.classes);
   const Classes past = sorted(forgotten_classes(*snapshot.base, snapshot.stack));

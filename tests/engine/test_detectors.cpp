@@ -200,7 +200,7 @@ void what_does_not_fit_is_refused(void**) {
   request.config = ForgetConfig::defaults_for(MethodKind::kL2, HeadKind::kDetection);
   request.config.data_ratio = 1;
   request.config.augment = true;
-  refused(detectors, Code::kUnsupported, "\"l2\" compares outputs", request);
+  refused(detectors, Code::kUnsupported, "it is of gs-lora and gs-lora++; leave it out with l2", request);
   request.config.augment = false;
   request.config.form = Form::kReference;
   refused(detectors, Code::kInvalidArgument, "the model has the classes 0 to 2", request);
