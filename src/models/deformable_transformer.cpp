@@ -8,27 +8,6 @@
 namespace lethe {
 namespace {
 
-/// Where the encoder looks from: the centre of every cell, in parts of the image's own size, on all
-/// levels. [B, S, L, 2].
-at::Tensor cell_centres(const Pyramid& pyramid) {
-  const at::Tensor& ratios = pyramid.valid_ratios;
-  std::vector<at::Tensor> levels;
-  for (size_t l = 0; l < pyramid.levels.size(); ++l) {
-    const auto [height, width] = pyramid.levels[l];
-    const auto centres = [&](int64_t cells, int64_t axis) {  // [B, cells]
-      const at::Tensor line = at::arange(cells, ratios.options()) + 0.5;
-      return line /
-             (ratios.select(1, static_cast<int64_t>(l)).select(1, axis) * cells).unsqueeze(1);
-    };
-    const std::array<int64_t, 3> grid{ratios.size(0), height, width};
-    levels.push_back(at::stack({centres(width, 0).unsqueeze(1).expand(grid),
-                                centres(height, 1).unsqueeze(2).expand(grid)},
-                               -1)
-                         .flatten(1, 2));
-  }
-  return at::cat(levels, 1).unsqueeze(2) * ratios.unsqueeze(1);
-}
-
 at::Tensor feed_forward(const at::Tensor& x, const FeedForward& ffn,
                         const ForwardOptions& options) {
   const at::Tensor inner = dropout(at::relu(linear(x, ffn.linear1)), options);
@@ -67,23 +46,43 @@ at::Tensor inverse_sigmoid(const at::Tensor& x) {
   return (inside.clamp_min(kEdge) / (1 - inside).clamp_min(kEdge)).log();
 }
 
+at::Tensor cell_centres(const Pyramid& pyramid) {
+  const at::Tensor& ratios = pyramid.valid_ratios;
+  std::vector<at::Tensor> levels;
+  for (size_t l = 0; l < pyramid.levels.size(); ++l) {
+    const auto [height, width] = pyramid.levels[l];
+    const auto centres = [&](int64_t cells, int64_t axis) {  // [B, cells]
+      const at::Tensor line = at::arange(cells, ratios.options()) + 0.5;
+      return line /
+             (ratios.select(1, static_cast<int64_t>(l)).select(1, axis) * cells).unsqueeze(1);
+    };
+    const std::array<int64_t, 3> grid{ratios.size(0), height, width};
+    levels.push_back(at::stack({centres(width, 0).unsqueeze(1).expand(grid),
+                                centres(height, 1).unsqueeze(2).expand(grid)},
+                               -1)
+                         .flatten(1, 2));
+  }
+  return at::cat(levels, 1);
+}
+
+at::Tensor sine_waves(const at::Tensor& angles, int64_t waves) {
+  const at::Tensor pair = at::arange(waves, angles.options()).div(2, "floor");
+  const at::Tensor wavelengths = at::pow(10000, 2 * pair / static_cast<double>(waves));
+  const at::Tensor phase = angles.unsqueeze(-1) / wavelengths;
+  return at::stack({phase.slice(-1, 0, waves, 2).sin(), phase.slice(-1, 1, waves, 2).cos()}, -1)
+      .flatten(-2);
+}
+
 at::Tensor sine_positions(const at::Tensor& padding, int64_t dim) {
-  constexpr double kScale = 2 * std::numbers::pi, kEps = 1e-6, kTemperature = 10000;
+  constexpr double kScale = 2 * std::numbers::pi, kEps = 1e-6;
   const at::Tensor inside = padding.logical_not().to(at::kFloat);
   const auto place = [&](int64_t axis) {
     const at::Tensor count = inside.cumsum(axis);
     const at::Tensor last = count.narrow(axis, count.size(axis) - 1, 1);
     return (count - 0.5) / (last + kEps) * kScale;
   };
-  const int64_t half = dim / 2;
-  const at::Tensor pair = at::arange(half, inside.options()).div(2, "floor");
-  const at::Tensor wavelengths = at::pow(kTemperature, 2 * pair / static_cast<double>(half));
-  const auto waves = [&](const at::Tensor& place) {  // sin of even, cos of odd channels, in turn
-    const at::Tensor phase = place.unsqueeze(-1) / wavelengths;
-    return at::stack({phase.slice(-1, 0, half, 2).sin(), phase.slice(-1, 1, half, 2).cos()}, -1)
-        .flatten(-2);
-  };
-  return at::cat({waves(place(1)), waves(place(2))}, -1).permute({0, 3, 1, 2});
+  return at::cat({sine_waves(place(1), dim / 2), sine_waves(place(2), dim / 2)}, -1)
+      .permute({0, 3, 1, 2});
 }
 
 at::Tensor deformable(const DeformableAttention& attention, const at::Tensor& query,
@@ -107,7 +106,8 @@ at::Tensor encode_pyramid(const Pyramid& pyramid, const std::vector<EncoderLayer
                           int64_t begin, int64_t end, const ForwardOptions& options) {
   at::Tensor x = pyramid.values;
   if (begin == end) return x;
-  const at::Tensor reference = cell_centres(pyramid);
+  const at::Tensor reference =  // on all levels, [B, S, L, 2]
+      cell_centres(pyramid).unsqueeze(2) * pyramid.valid_ratios.unsqueeze(1);
   for (int64_t i = begin; i < end; ++i) {
     const EncoderLayer& layer = layers[static_cast<size_t>(i)];
     const at::Tensor seen =

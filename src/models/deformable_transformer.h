@@ -62,6 +62,14 @@ struct Pyramid {
 /// log(x / (1 - x)), x held to 1e-5 from both ends.
 at::Tensor inverse_sigmoid(const at::Tensor& x);
 
+/// The centre of every cell of all levels, (x, y) in shares of the image's own part of its level:
+/// [B, S, 2].
+at::Tensor cell_centres(const Pyramid& pyramid);
+
+/// Channel 2i of an angle a is sin(a / 10000^(2i / waves)), channel 2i + 1 the cosine of the same;
+/// `waves` is even. [...] to [..., waves].
+at::Tensor sine_waves(const at::Tensor& angles, int64_t waves);
+
 /// Sines of normalised places (Carion et al. 2020): of y in the first half of `dim`, of x in the
 /// second; places run from 0 to 2 pi over the image's own part, cell centres at - 0.5.
 /// `padding` bool [B, H, W]; [B, dim, H, W].

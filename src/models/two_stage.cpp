@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -11,33 +10,21 @@
 namespace lethe {
 
 at::Tensor proposed_boxes(const Pyramid& pyramid) {
-  const int64_t batch = pyramid.values.size(0);
-  std::vector<at::Tensor> levels;
+  const at::Tensor centres = cell_centres(pyramid);
+  std::vector<at::Tensor> sides;
   for (size_t l = 0; l < pyramid.levels.size(); ++l) {
     const auto [height, width] = pyramid.levels[l];
-    const auto options = pyramid.values.options().requires_grad(false);
-    const at::Tensor valid = pyramid.valid_ratios.select(1, static_cast<int64_t>(l));  // [B, 2]
-    const auto centres = [&](int64_t cells, int64_t axis) {
-      return (at::arange(cells, options) + 0.5) / (valid.select(1, axis) * cells).unsqueeze(1);
-    };
-    const std::array<int64_t, 3> grid{batch, height, width};
-    const at::Tensor x = centres(width, 0).unsqueeze(1).expand(grid);
-    const at::Tensor y = centres(height, 1).unsqueeze(2).expand(grid);
-    const at::Tensor side = at::full(grid, 0.05 * std::exp2(static_cast<double>(l)), options);
-    levels.push_back(at::stack({x, y, side, side}, -1).flatten(1, 2));
+    sides.push_back(at::full({centres.size(0), height * width, 2},
+                             0.05 * std::exp2(static_cast<double>(l)), centres.options()));
   }
-  const at::Tensor boxes = at::cat(levels, 1);
+  const at::Tensor boxes = at::cat({centres, at::cat(sides, 1)}, -1);
   const at::Tensor good =
       (boxes.gt(0.01) & boxes.lt(0.99)).all(-1, true) & pyramid.padding.logical_not().unsqueeze(-1);
   return (boxes / (1 - boxes)).log().masked_fill(good.logical_not(), INFINITY);
 }
 
 at::Tensor sine_boxes(const at::Tensor& boxes, int64_t waves) {
-  const at::Tensor pair = at::arange(waves, boxes.options()).div(2, "floor");
-  const at::Tensor wavelengths = at::pow(10000, 2 * pair / static_cast<double>(waves));
-  const at::Tensor phase = (boxes * (2 * std::numbers::pi)).unsqueeze(-1) / wavelengths;
-  return at::stack({phase.slice(-1, 0, waves, 2).sin(), phase.slice(-1, 1, waves, 2).cos()}, -1)
-      .flatten(2);
+  return sine_waves(boxes * (2 * std::numbers::pi), waves).flatten(2);
 }
 
 Proposals propose(const ProposalLayers& layers, const at::Tensor& memory, const Pyramid& pyramid) {

@@ -371,16 +371,27 @@ void penalty_of_weights_that_moved(void**) {
   expect_close(value(moved_penalty(trained, {}, anchor)), 0.04, 1e-6);  // L2
 }
 
+/// A step of three forget samples and a retain sample.
+TrainingStep three_and_one(Prepared& run) {
+  TrainingStep step;
+  step.forget = run.part(run.samples.forget, {0, 1, 2});
+  step.retain = run.part(run.samples.retain, {0});
+  return step;
+}
+
+double mean_cross_entropy(const TrainingStep& three_and_one) {
+  return (3 * value(three_and_one.forget.cross_entropy()) +
+          value(three_and_one.retain.cross_entropy())) /
+         4;
+}
+
 /// A later task is held to the starts of all earlier tasks of its method, to others' not.
 void penalties_accumulate_over_tasks(void**) {
   ForgetConfig config = settings(MethodKind::kL2);
   config.penalty_weight = 2;
   Prepared run(config);
-  TrainingStep step;
-  step.forget = run.part(run.samples.forget, {0, 1, 2});
-  step.retain = run.part(run.samples.retain, {0});
-  const double ce =
-      (3 * value(step.forget.cross_entropy()) + value(step.retain.cross_entropy())) / 4;
+  const TrainingStep step = three_and_one(run);
+  const double ce = mean_cross_entropy(step);
   expect_close(value(run.objective->loss(step)), ce, 1e-5);  // nothing has moved
 
   Weights elsewhere;
@@ -402,11 +413,8 @@ void earlier_importance_weighs_the_penalty(void**) {
     ForgetConfig config = settings(method);
     config.penalty_weight = 2;
     Prepared run(config);
-    TrainingStep step;
-    step.forget = run.part(run.samples.forget, {0, 1, 2});
-    step.retain = run.part(run.samples.retain, {0});
-    const double ce =
-        (3 * value(step.forget.cross_entropy()) + value(step.retain.cross_entropy())) / 4;
+    const TrainingStep step = three_and_one(run);
+    const double ce = mean_cross_entropy(step);
 
     EarlierTask earlier{method_name(method), {}, {}};
     for (const auto& [name, tensor] : run.task.start) {
