@@ -18,7 +18,7 @@
 #define DEFAULT_FORGET "Trouser,Bag/Sandal,Dress/Ankle boot,Pullover"
 #define DEFAULT_SEED 1337
 #define TASK_SETTINGS                                                            \
-  "{\"max_steps\":500,\"data_ratio\":1,\"forget_batch\":16,\"retain_batch\":32," \
+  "{\"max_steps\":420,\"data_ratio\":1,\"forget_batch\":16,\"retain_batch\":32," \
   "\"learning_rate\":0.01,\"min_learning_rate\":1e-5,\"lora_alpha\":8,"          \
   "\"gradient_clip\":1,\"forget_weight\":0.06,"                                  \
   "\"grouping\":\"lora\",\"sparsity\":\"proximal\",\"proximal_weight\":14,"      \
